@@ -1,0 +1,2 @@
+//! One line: the program is its library.
+fn main() {}

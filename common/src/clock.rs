@@ -1,0 +1,40 @@
+//! The clocks of the machine, behind a trait, so that whatever decides can be given any time in a test.
+//!
+//! This is the only file that reads a clock. Everything else takes `now` as an argument.
+
+use crate::model::time::{BootTime, Now, WallTime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Reads both clocks at once.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Now;
+}
+
+/// The kernel's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        let boot = nanoseconds(clock_gettime(ClockId::Boottime));
+        let wall = nanoseconds(clock_gettime(ClockId::Realtime));
+        Now { boot: BootTime(boot.max(0).cast_unsigned()), wall: WallTime(wall) }
+    }
+}
+
+fn nanoseconds(time: Timespec) -> i64 {
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_counts_on() {
+        let (first, second) = (SystemClock.now(), SystemClock.now());
+        assert!(first.boot.0 > 0 && second.boot >= first.boot);
+        assert!(first.wall.as_secs_f64() > 1.7e9);
+    }
+}

@@ -1,0 +1,10 @@
+//! The words of Quorate: what at least two of its programs must agree on.
+//!
+//! This crate knows no wire format: no protobuf type is named here, and no program of ours is
+//! imported. The model holds plain values; the cell codec turns rows of values into bytes and back;
+//! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
+
+pub mod clock;
+pub mod error;
+pub mod model;
+pub mod shutdown;

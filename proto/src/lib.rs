@@ -1,0 +1,13 @@
+//! The wire of Quorate: everything about bytes between programs, and nothing else.
+//!
+//! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
+//! the model and back, and names the field that is wrong.
+
+/// Messages, servers and clients generated from `quorate/v1/*.proto`.
+#[allow(missing_docs, clippy::all, reason = "generated")]
+pub mod v1 {
+    tonic::include_proto!("quorate.v1");
+}
+
+/// The compiled descriptors of `quorate.v1`, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
