@@ -4,10 +4,18 @@
 //! the model and back, and names the field that is wrong.
 
 /// Messages, servers and clients generated from `quorate/v1/*.proto`.
-#[allow(missing_docs, clippy::all, clippy::too_many_lines, clippy::let_underscore_must_use, reason = "generated")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::too_many_lines,
+    clippy::let_underscore_must_use,
+    reason = "generated"
+)]
 pub mod v1 {
     tonic::include_proto!("quorate.v1");
 }
 
 /// The compiled descriptors of `quorate.v1`, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+pub mod convert;

@@ -1,0 +1,338 @@
+//! What agent and aggregator say to one another.
+
+use super::{ConvertError, RegisterLimits, pair, word};
+use crate::v1;
+use crate::v1::answer_request::Body;
+use crate::v1::session_request::Message as Up;
+use crate::v1::session_response::Message as Down;
+use quorate_common::model::series::Window;
+use quorate_common::model::session::{
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, Request, RequestKind,
+    Response, ResponseBody, SeqRange, Welcome,
+};
+
+pair!(Window, Window, "frame.window", { Short, Medium, Long });
+pair!(ByeReason, ByeReason, "bye.reason", { Stop, Restart, HostShutdown, Drain });
+pair!(RequestKind, RequestKind, "request.kind", { ProcessTable, CollectNow, Drain });
+
+/// Most epochs that a Hello may list.
+const HELD_MAX: usize = 256;
+
+impl From<Epoch> for v1::Epoch {
+    fn from(epoch: Epoch) -> Self {
+        v1::Epoch { order: epoch.order, nonce: epoch.nonce }
+    }
+}
+
+impl From<v1::Epoch> for Epoch {
+    fn from(epoch: v1::Epoch) -> Self {
+        Epoch { order: epoch.order, nonce: epoch.nonce }
+    }
+}
+
+impl From<AgentMessage> for v1::SessionRequest {
+    fn from(message: AgentMessage) -> Self {
+        let message = match message {
+            AgentMessage::Hello(hello) => Up::Hello(hello.into()),
+            AgentMessage::Register(register) => Up::Register((&register).into()),
+            AgentMessage::Frame(frame) => Up::Frame(frame.into()),
+            AgentMessage::Bye(reason) => Up::Bye(v1::Bye { reason: v1::ByeReason::from(reason).into() }),
+        };
+        v1::SessionRequest { message: Some(message) }
+    }
+}
+
+impl v1::SessionRequest {
+    /// The message as a value.
+    pub fn into_model(self, limits: RegisterLimits) -> Result<AgentMessage, ConvertError> {
+        Ok(match self.message.ok_or(ConvertError::Missing("message"))? {
+            Up::Hello(hello) => AgentMessage::Hello(hello.try_into()?),
+            Up::Register(register) => AgentMessage::Register(register.into_model(limits)?),
+            Up::Frame(frame) => AgentMessage::Frame(frame.try_into()?),
+            // A farewell for a reason that a newer agent may have is still a farewell.
+            Up::Bye(bye) => AgentMessage::Bye(
+                word::<v1::ByeReason, _>(bye.reason, "bye.reason").unwrap_or(ByeReason::Stop),
+            ),
+        })
+    }
+}
+
+impl From<Hello> for v1::Hello {
+    fn from(hello: Hello) -> Self {
+        let held =
+            |held: Held| v1::Held { epoch: Some(held.epoch.into()), first: held.first, last: held.last };
+        v1::Hello {
+            protocol: hello.protocol,
+            epoch: Some(hello.epoch.into()),
+            boot_id: hello.boot_id.to_vec(),
+            interval_ms: hello.interval_ms,
+            held: hello.held.into_iter().map(held).collect(),
+            facts: Some((&hello.facts).into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Hello> for Hello {
+    type Error = ConvertError;
+
+    fn try_from(hello: v1::Hello) -> Result<Self, ConvertError> {
+        let boot_id = hello.boot_id.as_slice().try_into().map_err(|_| {
+            ConvertError::invalid("hello.boot_id", format!("{} bytes, must be 16", hello.boot_id.len()))
+        })?;
+        if hello.held.len() > HELD_MAX {
+            let reason = format!("{} entries, limit {HELD_MAX}", hello.held.len());
+            return Err(ConvertError::invalid("hello.held", reason));
+        }
+        Ok(Hello {
+            protocol: hello.protocol,
+            epoch: hello.epoch.ok_or(ConvertError::Missing("hello.epoch"))?.into(),
+            boot_id,
+            interval_ms: hello.interval_ms,
+            held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
+            facts: hello.facts.ok_or(ConvertError::Missing("hello.facts"))?.into(),
+        })
+    }
+}
+
+fn held(held: v1::Held) -> Result<Held, ConvertError> {
+    if held.first == 0 || held.first > held.last {
+        let reason = format!("frames {} to {} are no range", held.first, held.last);
+        return Err(ConvertError::invalid("hello.held", reason));
+    }
+    let epoch = held.epoch.ok_or(ConvertError::Missing("hello.held.epoch"))?.into();
+    Ok(Held { epoch, first: held.first, last: held.last })
+}
+
+impl From<Frame> for v1::Frame {
+    fn from(frame: Frame) -> Self {
+        v1::Frame {
+            seq: frame.seq,
+            predecessor: frame.predecessor,
+            window: frame.window.map_or(v1::Window::Unspecified, Into::into).into(),
+            boot_ns: frame.boot_ns,
+            wall_ns: frame.wall_ns,
+            next_due_ms: frame.next_due_ms,
+            collected_total: frame.collected_total,
+            echo: frame.echo,
+            groups: frame.groups,
+            cells: frame.cells,
+        }
+    }
+}
+
+impl TryFrom<v1::Frame> for Frame {
+    type Error = ConvertError;
+
+    fn try_from(frame: v1::Frame) -> Result<Self, ConvertError> {
+        let window = match frame.window {
+            0 => None,
+            number => Some(word::<v1::Window, _>(number, "frame.window")?),
+        };
+        if frame.seq == 0 {
+            return Err(ConvertError::invalid("frame.seq", "0, frames count from 1"));
+        }
+        if window.is_none() && !(frame.groups.is_empty() && frame.cells.is_empty()) {
+            return Err(ConvertError::Missing("frame.window"));
+        }
+        Ok(Frame {
+            seq: frame.seq,
+            predecessor: frame.predecessor,
+            window,
+            boot_ns: frame.boot_ns,
+            wall_ns: frame.wall_ns,
+            next_due_ms: frame.next_due_ms,
+            collected_total: frame.collected_total,
+            echo: frame.echo,
+            groups: frame.groups,
+            cells: frame.cells,
+        })
+    }
+}
+
+impl From<SeqRange> for v1::SeqRange {
+    fn from(range: SeqRange) -> Self {
+        v1::SeqRange { first: range.first, last: range.last }
+    }
+}
+
+impl From<v1::SeqRange> for SeqRange {
+    fn from(range: v1::SeqRange) -> Self {
+        SeqRange { first: range.first, last: range.last }
+    }
+}
+
+impl From<AggregatorMessage> for v1::SessionResponse {
+    fn from(message: AggregatorMessage) -> Self {
+        let ranges = |ranges: Vec<SeqRange>| ranges.into_iter().map(Into::into).collect();
+        let message = match message {
+            AggregatorMessage::Welcome(welcome) => Down::Welcome(v1::Welcome {
+                aggregator: welcome.aggregator,
+                wall_ns: welcome.wall_ns,
+                durable: welcome.durable,
+                above: ranges(welcome.above),
+                series_max: welcome.series_max,
+            }),
+            AggregatorMessage::Ack(ack) => Down::Ack(v1::Ack {
+                echo: ack.echo,
+                received: ack.received,
+                durable: ack.durable,
+                above: ranges(ack.above),
+            }),
+            AggregatorMessage::Request(request) => Down::Request(v1::AgentRequest {
+                id: request.id,
+                kind: v1::RequestKind::from(request.kind).into(),
+                deadline_ms: request.deadline_ms,
+            }),
+        };
+        v1::SessionResponse { message: Some(message) }
+    }
+}
+
+impl TryFrom<v1::SessionResponse> for AggregatorMessage {
+    type Error = ConvertError;
+
+    fn try_from(response: v1::SessionResponse) -> Result<Self, ConvertError> {
+        let ranges = |ranges: Vec<v1::SeqRange>| ranges.into_iter().map(Into::into).collect();
+        Ok(match response.message.ok_or(ConvertError::Missing("message"))? {
+            Down::Welcome(welcome) => AggregatorMessage::Welcome(Welcome {
+                aggregator: welcome.aggregator,
+                wall_ns: welcome.wall_ns,
+                durable: welcome.durable,
+                above: ranges(welcome.above),
+                series_max: welcome.series_max,
+            }),
+            Down::Ack(ack) => AggregatorMessage::Ack(Ack {
+                echo: ack.echo,
+                received: ack.received,
+                durable: ack.durable,
+                above: ranges(ack.above),
+            }),
+            Down::Request(request) => AggregatorMessage::Request(Request {
+                id: request.id,
+                kind: word::<v1::RequestKind, _>(request.kind, "request.kind")?,
+                deadline_ms: request.deadline_ms,
+            }),
+        })
+    }
+}
+
+impl From<Response> for v1::AnswerRequest {
+    fn from(response: Response) -> Self {
+        let body = match response.body {
+            ResponseBody::Processes(rows) => {
+                Body::Processes(v1::ProcessTable { rows: rows.iter().map(Into::into).collect() })
+            }
+            ResponseBody::Done => Body::Done(v1::Done {}),
+            ResponseBody::Failed(reason) => Body::Failed(reason),
+        };
+        v1::AnswerRequest { id: response.id, part: response.part, last: response.last, body: Some(body) }
+    }
+}
+
+impl TryFrom<v1::AnswerRequest> for Response {
+    type Error = ConvertError;
+
+    fn try_from(answer: v1::AnswerRequest) -> Result<Self, ConvertError> {
+        let body = match answer.body.ok_or(ConvertError::Missing("answer.body"))? {
+            Body::Processes(table) => {
+                ResponseBody::Processes(table.rows.into_iter().map(Into::into).collect())
+            }
+            Body::Done(v1::Done {}) => ResponseBody::Done,
+            Body::Failed(reason) => ResponseBody::Failed(reason),
+        };
+        Ok(Response { id: answer.id, part: answer.part, last: answer.last, body })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use quorate_common::model::node::HostFacts;
+
+    fn hello() -> Hello {
+        let epoch = Epoch { order: 3, nonce: u64::MAX };
+        Hello {
+            protocol: 1,
+            epoch,
+            boot_id: [7; 16],
+            interval_ms: 1000,
+            held: vec![Held { epoch, first: 1, last: 9 }],
+            facts: HostFacts { hostname: "h".into(), ..HostFacts::default() },
+        }
+    }
+
+    fn through_bytes(message: AgentMessage) -> Result<AgentMessage, ConvertError> {
+        let bytes = v1::SessionRequest::from(message).encode_to_vec();
+        v1::SessionRequest::decode(bytes.as_slice()).unwrap().into_model(RegisterLimits { series_max: 10 })
+    }
+
+    #[test]
+    fn agent_messages_read_back() {
+        let frame = Frame {
+            seq: 4,
+            predecessor: 3,
+            window: Some(Window::Medium),
+            boot_ns: 1,
+            wall_ns: -1,
+            next_due_ms: 1000,
+            collected_total: 99,
+            echo: 2,
+            groups: vec![1].into(),
+            cells: vec![2, 3].into(),
+        };
+        for message in
+            [AgentMessage::Hello(hello()), AgentMessage::Frame(frame), AgentMessage::Bye(ByeReason::Drain)]
+        {
+            assert_eq!(through_bytes(message.clone()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn wrong_messages_name_their_field() {
+        let check = |message: Option<Up>, expect: &str| {
+            let error =
+                v1::SessionRequest { message }.into_model(RegisterLimits { series_max: 10 }).unwrap_err();
+            assert_eq!(error.to_string(), expect);
+        };
+        let wire = v1::Hello::from(hello());
+        check(None, "field `message` is missing");
+        check(Some(Up::Hello(v1::Hello { epoch: None, ..wire.clone() })), "field `hello.epoch` is missing");
+        check(
+            Some(Up::Hello(v1::Hello { boot_id: vec![1], ..wire.clone() })),
+            "field `hello.boot_id`: 1 bytes, must be 16",
+        );
+        let mut empty = wire.clone();
+        empty.held[0].first = 10;
+        check(Some(Up::Hello(empty)), "field `hello.held`: frames 10 to 9 are no range");
+        check(Some(Up::Frame(v1::Frame::default())), "field `frame.seq`: 0, frames count from 1");
+        let bare = v1::Frame { seq: 1, cells: vec![1].into(), ..v1::Frame::default() };
+        check(Some(Up::Frame(bare)), "field `frame.window` is missing");
+        let window = v1::Frame { seq: 1, window: 9, ..v1::Frame::default() };
+        check(Some(Up::Frame(window)), "field `frame.window`: unknown number 9");
+    }
+
+    #[test]
+    fn aggregator_messages_and_answers_read_back() {
+        let above = vec![SeqRange { first: 9, last: 11 }];
+        let messages = [
+            AggregatorMessage::Welcome(Welcome {
+                aggregator: "a".into(),
+                wall_ns: 5,
+                durable: 7,
+                above: above.clone(),
+                series_max: 20_000,
+            }),
+            AggregatorMessage::Ack(Ack { echo: 1, received: 11, durable: 7, above }),
+            AggregatorMessage::Request(Request { id: 1, kind: RequestKind::ProcessTable, deadline_ms: 10 }),
+        ];
+        for message in messages {
+            let wire = v1::SessionResponse::from(message.clone());
+            assert_eq!(AggregatorMessage::try_from(wire).unwrap(), message);
+        }
+        for body in [ResponseBody::Done, ResponseBody::Failed("no".into()), ResponseBody::Processes(vec![])] {
+            let response = Response { id: 1, part: 0, last: true, body };
+            assert_eq!(Response::try_from(v1::AnswerRequest::from(response.clone())).unwrap(), response);
+        }
+    }
+}
