@@ -38,6 +38,10 @@ pub struct Hello {
     pub epoch: Epoch,
     /// Random number of this boot of the host.
     pub boot_id: [u8; 16],
+    /// The host's `CLOCK_BOOTTIME` when this was said, in nanoseconds.
+    pub boot_ns: u64,
+    /// The host's wall clock when this was said, in nanoseconds since the Unix epoch.
+    pub wall_ns: i64,
     /// Distance between frames.
     pub interval_ms: u32,
     /// What the agent holds and has not been told is durable.

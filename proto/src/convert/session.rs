@@ -68,6 +68,8 @@ impl From<Hello> for v1::Hello {
             interval_ms: hello.interval_ms,
             held: hello.held.into_iter().map(held).collect(),
             facts: Some((&hello.facts).into()),
+            boot_ns: hello.boot_ns,
+            wall_ns: hello.wall_ns,
         }
     }
 }
@@ -87,6 +89,8 @@ impl TryFrom<v1::Hello> for Hello {
             protocol: hello.protocol,
             epoch: hello.epoch.ok_or(ConvertError::Missing("hello.epoch"))?.into(),
             boot_id,
+            boot_ns: hello.boot_ns,
+            wall_ns: hello.wall_ns,
             interval_ms: hello.interval_ms,
             held: hello.held.into_iter().map(held).collect::<Result<_, _>>()?,
             facts: hello.facts.ok_or(ConvertError::Missing("hello.facts"))?.into(),
@@ -256,6 +260,8 @@ mod tests {
             protocol: 1,
             epoch,
             boot_id: [7; 16],
+            boot_ns: 4,
+            wall_ns: -5,
             interval_ms: 1000,
             held: vec![Held { epoch, first: 1, last: 9 }],
             facts: HostFacts { hostname: "h".into(), ..HostFacts::default() },

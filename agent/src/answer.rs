@@ -1,0 +1,89 @@
+//! Answers to the aggregator's requests, over a connection of their own, so that no answer, however large,
+//! ever delays a frame.
+//!
+//! Only what [`RequestKind`] lists can be asked. No request names a path or a command.
+
+use crate::sample::Commands;
+use quorate_common::error::chain;
+use quorate_common::model::process::ProcessRow;
+use quorate_common::model::session::{Request, RequestKind, Response, ResponseBody};
+use quorate_common::shutdown::Shutdown;
+use quorate_proto::connect::{Options, channel};
+use quorate_proto::v1;
+use quorate_proto::v1::ingest_service_client::IngestServiceClient;
+use rustls::ClientConfig;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Rows in one part: small enough for any message limit.
+const ROWS_PER_PART: usize = 500;
+/// Requests that are answered at once; more are dropped, and time out where they were asked.
+const ANSWERS_MAX: usize = 4;
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    #[error("failed to open a connection for the answer")]
+    Connect(#[source] quorate_proto::connect::ConnectError),
+    #[error("failed to send the answer: {}", .0.message())]
+    Send(tonic::Status),
+}
+
+/// Answers requests.
+#[derive(Clone)]
+pub struct Answerer {
+    tls: Arc<ClientConfig>,
+    commands: Commands,
+    room: Arc<Semaphore>,
+    shutdown: Shutdown,
+}
+
+impl Answerer {
+    /// Answers with what sampling knows.
+    pub fn new(tls: Arc<ClientConfig>, commands: Commands, shutdown: Shutdown) -> Answerer {
+        Answerer { tls, commands, room: Arc::new(Semaphore::new(ANSWERS_MAX)), shutdown }
+    }
+
+    /// Begins to answer a request to the aggregator at `address`.
+    pub fn answer(&self, request: Request, address: String) {
+        let Ok(permit) = self.room.clone().try_acquire_owned() else {
+            tracing::warn!(class = "failure", id = request.id, "too many requests at once, one is dropped");
+            return;
+        };
+        let answerer = self.clone();
+        self.shutdown.spawn("answer", async move {
+            let deadline = Duration::from_millis(u64::from(request.deadline_ms));
+            let answered = tokio::time::timeout(deadline, answerer.run(&request, &address)).await;
+            if let Ok(Err(error)) = answered {
+                tracing::warn!(class = "failure", id = request.id, error = chain(&error), "request not answered");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn run(&self, request: &Request, address: &str) -> Result<(), AnswerError> {
+        let bodies = match request.kind {
+            RequestKind::ProcessTable => self.commands.process_table().await.map(parts),
+            RequestKind::CollectNow => self.commands.collect_now().await.map(|()| vec![ResponseBody::Done]),
+            RequestKind::Drain => Ok(vec![ResponseBody::Done]),
+        };
+        let bodies = bodies.unwrap_or_else(|error| vec![ResponseBody::Failed(chain(&error))]);
+        let count = bodies.len();
+        let messages: Vec<v1::AnswerRequest> = (0..)
+            .zip(bodies)
+            .map(|(part, body)| Response { id: request.id, part, last: part as usize + 1 == count, body }.into())
+            .collect();
+        let channel = channel(address, self.tls.clone(), Options::CALL).await.map_err(AnswerError::Connect)?;
+        let mut client = IngestServiceClient::new(channel);
+        client.answer(tokio_stream::iter(messages)).await.map_err(AnswerError::Send)?;
+        Ok(())
+    }
+}
+
+fn parts(rows: Vec<ProcessRow>) -> Vec<ResponseBody> {
+    if rows.is_empty() {
+        return vec![ResponseBody::Processes(rows)];
+    }
+    rows.chunks(ROWS_PER_PART).map(|rows| ResponseBody::Processes(rows.to_vec())).collect()
+}

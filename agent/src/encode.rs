@@ -1,0 +1,200 @@
+//! Encode: cuts a round of samples into numbered ticks, one for each window class that was sampled.
+//!
+//! Numbers and the running total of collected samples are given here, once, before anything can be
+//! lost; how a tick becomes bytes depends on the session that carries it (see [`crate::session`]).
+
+use crate::sample::{GroupInfo, NewSeries, Round};
+use quorate_common::model::series::Window;
+use quorate_common::model::time::Now;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// One frame to be: what was sampled, of one window class, at one moment.
+#[derive(Clone, Debug)]
+pub struct Tick {
+    /// Number in the epoch, from 1.
+    pub seq: u64,
+    /// When it was sampled.
+    pub at: Now,
+    /// When the next tick is due.
+    pub next_due_ms: u32,
+    /// The delta chain that it belongs to; `None` for a bare heartbeat.
+    pub window: Option<Window>,
+    /// Groups that were sampled.
+    pub sampled: Vec<u32>,
+    /// Samples collected in this epoch, this tick included.
+    pub collected_total: u64,
+    /// What began and ended just before it.
+    pub changes: Arc<Changes>,
+    /// The newest cell of every slot.
+    pub cells: Arc<[i64]>,
+}
+
+/// Groups and series that began, and series that ended.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// New groups.
+    pub groups: Vec<GroupInfo>,
+    /// New series.
+    pub registered: Vec<NewSeries>,
+    /// Slots that ended.
+    pub retired: Vec<u32>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.registered.is_empty() && self.retired.is_empty()
+    }
+}
+
+/// Gives ticks their numbers.
+#[derive(Debug, Default)]
+pub struct Cutter {
+    seq: u64,
+    collected_total: u64,
+    windows: Vec<Window>,
+    /// The group of every slot; `None` once it has ended.
+    group_of: Vec<Option<u32>>,
+    /// Live series of every group.
+    live: Vec<u64>,
+}
+
+impl Cutter {
+    /// Cuts one round. At least one tick comes out of it: a round without samples is a heartbeat.
+    pub fn cut(&mut self, round: Round) -> Vec<Tick> {
+        self.apply(&round);
+        let mut changes = Changes { groups: round.groups, registered: round.registered, retired: round.retired };
+        let cells: Arc<[i64]> = round.cells.into();
+        let sampled: Vec<u32> = round.sampled.into_iter().filter(|group| self.live_of(*group) > 0).collect();
+        let windows: BTreeSet<Window> = sampled.iter().filter_map(|group| self.window_of(*group)).collect();
+        let mut chains: Vec<Option<Window>> = windows.into_iter().map(Some).collect();
+        if chains.is_empty() {
+            chains.push(None);
+        }
+        let mut ticks = Vec::with_capacity(chains.len());
+        for window in chains {
+            let sampled: Vec<u32> = match window {
+                Some(_) => sampled.iter().copied().filter(|group| self.window_of(*group) == window).collect(),
+                None => Vec::new(),
+            };
+            self.seq += 1;
+            self.collected_total += sampled.iter().map(|group| self.live_of(*group)).sum::<u64>();
+            ticks.push(Tick {
+                seq: self.seq,
+                at: round.at,
+                next_due_ms: round.next_due_ms,
+                window,
+                sampled,
+                collected_total: self.collected_total,
+                changes: Arc::new(std::mem::take(&mut changes)),
+                cells: cells.clone(),
+            });
+        }
+        ticks
+    }
+
+    fn apply(&mut self, round: &Round) {
+        for group in &round.groups {
+            self.windows.push(Window::of_interval_ms(group.interval_ms));
+            self.live.push(0);
+        }
+        for series in &round.registered {
+            self.group_of.push(Some(series.group));
+            self.live[series.group as usize] += 1;
+        }
+        for slot in &round.retired {
+            if let Some(group) = self.group_of.get_mut(*slot as usize).and_then(Option::take) {
+                self.live[group as usize] -= 1;
+            }
+        }
+    }
+
+    fn live_of(&self, group: u32) -> u64 {
+        self.live.get(group as usize).copied().unwrap_or(0)
+    }
+
+    fn window_of(&self, group: u32) -> Option<Window> {
+        self.windows.get(group as usize).copied()
+    }
+}
+
+/// The series that are live at one point of the stream of ticks: what a session must register first.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    /// All groups so far.
+    pub groups: Vec<GroupInfo>,
+    /// Live series, by slot.
+    pub series: Vec<NewSeries>,
+}
+
+impl Catalogue {
+    /// Moves past one tick.
+    pub fn apply(&mut self, changes: &Changes) {
+        if changes.is_empty() {
+            return;
+        }
+        self.groups.extend(changes.groups.iter().cloned());
+        self.series.extend(changes.registered.iter().cloned());
+        if !changes.retired.is_empty() {
+            let retired: BTreeSet<u32> = changes.retired.iter().copied().collect();
+            self.series.retain(|series| !retired.contains(&series.slot));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{group, series};
+
+    fn round(sampled: &[u32]) -> Round {
+        Round {
+            at: Now::default(),
+            next_due_ms: 1000,
+            groups: Vec::new(),
+            registered: Vec::new(),
+            retired: Vec::new(),
+            sampled: sampled.to_vec(),
+            cells: vec![0; 3],
+        }
+    }
+
+    #[test]
+    fn one_tick_for_each_window_and_a_heartbeat_for_none() {
+        let mut cutter = Cutter::default();
+        let first = Round {
+            groups: vec![group(0, 1_000), group(1, 60_000), group(2, 1_000)],
+            registered: vec![series(0, 0), series(0, 1), series(1, 2)],
+            ..round(&[0, 1, 2])
+        };
+        let ticks = cutter.cut(first);
+        let shape: Vec<_> = ticks.iter().map(|t| (t.seq, t.window, t.sampled.clone(), t.collected_total)).collect();
+        assert_eq!(
+            shape,
+            [(1, Some(Window::Short), vec![0], 2), (2, Some(Window::Long), vec![1], 3)],
+            "a group without series is not sampled"
+        );
+        assert_eq!(ticks[0].changes.registered.len(), 3, "what begins comes with the first tick");
+        assert!(ticks[1].changes.is_empty());
+
+        let heartbeat = cutter.cut(round(&[]));
+        assert_eq!((heartbeat.len(), heartbeat[0].seq, heartbeat[0].window), (1, 3, None));
+        assert_eq!(heartbeat[0].collected_total, 3);
+
+        let ticks = cutter.cut(Round { retired: vec![1], ..round(&[0]) });
+        assert_eq!(ticks[0].collected_total, 4, "a series that ended is no longer counted");
+    }
+
+    #[test]
+    fn the_catalogue_follows_the_ticks() {
+        let mut catalogue = Catalogue::default();
+        catalogue.apply(&Changes {
+            groups: vec![group(0, 1000)],
+            registered: vec![series(0, 0), series(0, 1)],
+            retired: vec![],
+        });
+        catalogue.apply(&Changes { retired: vec![0], ..Changes::default() });
+        assert_eq!(catalogue.groups.len(), 1);
+        assert_eq!(catalogue.series.iter().map(|s| s.slot).collect::<Vec<_>>(), [1]);
+    }
+}

@@ -1,0 +1,5 @@
+//! Query: asks the store on behalf of people. Never waits, reads no clock.
+
+pub mod resource;
+pub mod selector;
+pub mod series;

@@ -1,0 +1,208 @@
+//! Selectors as Prometheus writes them: `node_load1{node="n1",cpu!~"1.*"}`.
+//!
+//! At read every series of a node carries four labels that no agent sends: `node`, `instance` (the same),
+//! `cluster`, `zone` and `job="quorate"`.
+
+use promql_parser::label::{MatchOp, Matcher, Matchers};
+use promql_parser::parser::{Expr, parse};
+use quorate_common::model::label::Labels;
+use quorate_common::model::node::Member;
+use quorate_common::model::series::SeriesSpec;
+
+/// Longest accepted selector.
+const SELECTOR_BYTES_MAX: usize = 16 * 1024;
+
+/// The value of `job` on everything that nodes collect themselves.
+const JOB: &str = "quorate";
+
+/// Why a text is no selector.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectorError {
+    /// It cannot be parsed.
+    #[error("selector: {0}")]
+    Parse(String),
+    /// It is an expression of another kind.
+    #[error("selector: a series selector is expected, such as node_load1{{node=\"n1\"}}, this is {0}")]
+    Kind(&'static str),
+    /// It carries an offset or a time, which here mean nothing.
+    #[error("selector: offset and @ are not accepted here")]
+    Modifier,
+    /// It is too long.
+    #[error("selector: {0} bytes, limit {SELECTOR_BYTES_MAX}")]
+    Long(usize),
+}
+
+/// A parsed selector.
+#[derive(Debug, Clone)]
+pub struct Selector {
+    name: Option<String>,
+    matchers: Matchers,
+}
+
+impl Selector {
+    /// Parses a selector.
+    pub fn parse(text: &str) -> Result<Selector, SelectorError> {
+        if text.len() > SELECTOR_BYTES_MAX {
+            return Err(SelectorError::Long(text.len()));
+        }
+        match parse(text).map_err(SelectorError::Parse)? {
+            Expr::VectorSelector(vector) if vector.offset.is_some() || vector.at.is_some() => {
+                Err(SelectorError::Modifier)
+            }
+            Expr::VectorSelector(vector) => Ok(Selector { name: vector.name, matchers: vector.matchers }),
+            other => Err(SelectorError::Kind(kind_of(&other))),
+        }
+    }
+
+    /// Whether any series of this node can match.
+    pub fn matches_node(&self, member: &Member) -> bool {
+        self.all(|matcher| identity(member, &matcher.name).is_none_or(|value| matcher.is_match(value)))
+    }
+
+    /// Whether a series of a node that matches does match itself.
+    pub fn matches_series(&self, spec: &SeriesSpec) -> bool {
+        self.name.as_deref().is_none_or(|name| *name == *spec.metric.name)
+            && self.all(|matcher| match matcher.name.as_str() {
+                "__name__" => matcher.is_match(&spec.metric.name),
+                name if is_identity(name) => true,
+                name => matcher.is_match(spec.labels.get(name).unwrap_or("")),
+            })
+    }
+
+    /// One list of matchers, or several of which one must hold as a whole.
+    fn all(&self, matches: impl Fn(&Matcher) -> bool) -> bool {
+        self.matchers.matchers.iter().all(&matches)
+            && (self.matchers.or_matchers.is_empty()
+                || self.matchers.or_matchers.iter().any(|list| list.iter().all(&matches)))
+    }
+}
+
+fn is_identity(name: &str) -> bool {
+    matches!(name, "node" | "instance" | "cluster" | "zone" | "job")
+}
+
+/// The value of a label that comes from the node; `None` for a label that does not.
+fn identity<'a>(member: &'a Member, name: &str) -> Option<&'a str> {
+    match name {
+        "node" | "instance" => Some(member.name.as_str()),
+        "cluster" => Some(&member.cluster),
+        "zone" => Some(member.zone.as_deref().unwrap_or("")),
+        "job" => Some(JOB),
+        _ => None,
+    }
+}
+
+/// All labels of a series as users see them, metric name first, the rest sorted by name.
+pub fn labels_of(member: &Member, spec: &SeriesSpec) -> Vec<(String, String)> {
+    let own = spec.labels.iter().map(|(name, value)| {
+        let name = if is_identity(name) { format!("exported_{name}") } else { name.to_owned() };
+        (name, value.to_owned())
+    });
+    let given = ["cluster", "instance", "job", "node", "zone"].into_iter().filter_map(|name| {
+        let value = identity(member, name).filter(|value| !value.is_empty())?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    let mut labels: Vec<_> = own.chain(given).collect();
+    labels.sort();
+    labels.insert(0, ("__name__".to_owned(), spec.metric.name.to_string()));
+    labels
+}
+
+/// The labels of a series as one text, for messages.
+pub fn text_of(spec: &SeriesSpec) -> String {
+    let labels: &Labels = &spec.labels;
+    format!("{}{labels}", spec.metric.name)
+}
+
+fn kind_of(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Aggregate(_) => "an aggregation",
+        Expr::Unary(_) | Expr::Binary(_) => "an operation",
+        Expr::Paren(_) => "an expression in parentheses",
+        Expr::Subquery(_) => "a subquery",
+        Expr::NumberLiteral(_) => "a number",
+        Expr::StringLiteral(_) => "a string",
+        Expr::MatrixSelector(_) => "a range",
+        Expr::Call(_) => "a function call",
+        Expr::VectorSelector(_) => "a selector",
+        Expr::Extension(_) => "an extension",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_common::model::node::{MemberRole, NodeId};
+    use quorate_common::model::series::{CellForm, Metric, MetricKind};
+
+    fn member() -> Member {
+        Member {
+            id: NodeId(1),
+            name: "n1".parse().unwrap(),
+            cluster: "default".into(),
+            role: MemberRole::Voter,
+            zone: Some("rack-a".into()),
+            weight: 1,
+            maintenance: false,
+        }
+    }
+
+    fn spec(labels: &[(&str, &str)]) -> SeriesSpec {
+        let metric = Metric { name: "node_x".into(), kind: MetricKind::Gauge, form: CellForm::Float };
+        SeriesSpec { metric, labels: Labels::new(labels.iter().copied()).unwrap() }
+    }
+
+    #[test]
+    fn selects_by_name_label_and_node() {
+        let series = spec(&[("cpu", "0"), ("job", "mine")]);
+        for (text, expect) in [
+            ("node_x", true),
+            ("node_y", false),
+            (r#"{__name__=~"node_.*"}"#, true),
+            (r#"{__name__!="node_x"}"#, false),
+            (r#"node_x{cpu="0"}"#, true),
+            (r#"node_x{cpu=~"1|2"}"#, false),
+            (r#"node_x{mode=""}"#, true),
+            (r#"node_x{node="n1",zone="rack-a"}"#, true),
+            (r#"node_x{instance!="n1"}"#, false),
+            (r#"node_x{job="quorate"}"#, true),
+            (r#"node_x{cluster=~"def.+"}"#, true),
+        ] {
+            let selector = Selector::parse(text).unwrap();
+            let matches = selector.matches_node(&member()) && selector.matches_series(&series);
+            assert_eq!(matches, expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn says_why_a_text_is_no_selector() {
+        for (text, expect) in [
+            ("rate(x[5m])", "this is a function call"),
+            ("x[5m]", "this is a range"),
+            ("x offset 5m", "offset and @ are not accepted"),
+            ("1", "this is a number"),
+        ] {
+            let error = Selector::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expect), "{text}: {error}");
+        }
+        for text in ["", "x{", "{}", r#"x{a=~"("}"#] {
+            assert!(Selector::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_that_clash_are_kept_under_another_name() {
+        let labels = labels_of(&member(), &spec(&[("cpu", "0"), ("job", "mine")]));
+        let expect = [
+            ("__name__", "node_x"),
+            ("cluster", "default"),
+            ("cpu", "0"),
+            ("exported_job", "mine"),
+            ("instance", "n1"),
+            ("job", "quorate"),
+            ("node", "n1"),
+            ("zone", "rack-a"),
+        ];
+        assert_eq!(labels, expect.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+}

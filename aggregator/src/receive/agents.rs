@@ -1,0 +1,366 @@
+//! The task that owns what is shared between the connections of one agent: which session is the current
+//! one, its ledgers, and the questions that wait for an answer.
+//!
+//! Commands come in by a bounded channel. A node has one session: a second one ends the first. Questions
+//! travel over the session, answers come back over another connection and meet their question here.
+
+use super::delivery::Delivery;
+use quorate_common::error::Kind;
+use quorate_common::model::node::{NodeId, NodeName};
+use quorate_common::model::session::{AggregatorMessage, Request, RequestKind, Response, ResponseBody};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Commands that may wait. Senders wait for room: every command is one small step.
+const COMMANDS_MAX: usize = 256;
+/// Questions that may wait for one session to take them.
+pub const QUESTIONS_MAX: usize = 8;
+/// Rows of one answer; a table beyond this is cut.
+const ROWS_MAX: usize = 65_536;
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The node has no session.
+    #[error("node `{0}` has no session")]
+    Away(NodeName),
+    /// Too many questions wait already.
+    #[error("too many requests wait for node `{0}`")]
+    Busy(NodeName),
+    /// The answer did not come in time.
+    #[error("node `{0}` did not answer in {1:?}")]
+    Late(NodeName, Duration),
+    /// The agent could not do it.
+    #[error("node `{0}`: {1}")]
+    Failed(NodeName, String),
+    /// The aggregator is stopping.
+    #[error("the aggregator is stopping")]
+    Stopping,
+}
+
+impl AskError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            AskError::Away(_) | AskError::Stopping => Kind::Unavailable,
+            AskError::Busy(_) => Kind::Exhausted,
+            AskError::Late(..) => Kind::Timeout,
+            AskError::Failed(..) => Kind::Internal,
+        }
+    }
+}
+
+/// A session's place among the others.
+#[derive(Debug)]
+pub struct Attached {
+    /// The ledgers of the node.
+    pub delivery: Arc<Delivery>,
+    /// Questions to send.
+    pub questions: mpsc::Receiver<AggregatorMessage>,
+    /// Cancelled when a later session of the same node takes over, or the node may no longer send.
+    pub ended: CancellationToken,
+    number: u64,
+}
+
+enum Command {
+    Attach { node: NodeId, reply: oneshot::Sender<Attached> },
+    Detach { node: NodeId, number: u64, reply: oneshot::Sender<bool> },
+    Ask { node: NodeId, kind: RequestKind, deadline: Duration, reply: oneshot::Sender<Result<ResponseBody, Refused>> },
+    Abandon { id: u64 },
+    Answer { node: NodeId, response: Response },
+    Delivery { node: NodeId, reply: oneshot::Sender<Option<Arc<Delivery>>> },
+    End { node: NodeId, forget: bool },
+}
+
+#[derive(Debug)]
+enum Refused {
+    Away,
+    Busy,
+    Failed(String),
+}
+
+/// A handle to the task.
+#[derive(Clone, Debug)]
+pub struct Agents {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Agents {
+    /// The handle, and the task to run.
+    pub fn new() -> (Agents, impl Future<Output = ()> + Send) {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let abandon = commands.downgrade();
+        (Agents { commands }, Owner { nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon }.run(inbox))
+    }
+
+    /// Makes a session the current one of its node.
+    pub async fn attach(&self, node: NodeId) -> Option<Attached> {
+        self.call(|reply| Command::Attach { node, reply }).await
+    }
+
+    /// A session is over; `true` if it still was the current one of its node.
+    pub async fn detach(&self, node: NodeId, attached: &Attached) -> bool {
+        let number = attached.number;
+        self.call(|reply| Command::Detach { node, number, reply }).await.unwrap_or(false)
+    }
+
+    /// Asks a node something and waits for the whole answer.
+    pub async fn ask(
+        &self,
+        node: NodeId,
+        name: &NodeName,
+        kind: RequestKind,
+        deadline: Duration,
+    ) -> Result<ResponseBody, AskError> {
+        let call = self.call(|reply| Command::Ask { node, kind, deadline, reply });
+        let late = AskError::Late(name.clone(), deadline);
+        match tokio::time::timeout(deadline, call).await {
+            Err(_) => Err(late),
+            Ok(None) => Err(AskError::Stopping),
+            Ok(Some(Ok(body))) => Ok(body),
+            Ok(Some(Err(Refused::Away))) => Err(AskError::Away(name.clone())),
+            Ok(Some(Err(Refused::Busy))) => Err(AskError::Busy(name.clone())),
+            Ok(Some(Err(Refused::Failed(reason)))) => Err(AskError::Failed(name.clone(), reason)),
+        }
+    }
+
+    /// Hands over one part of an answer.
+    pub async fn answer(&self, node: NodeId, response: Response) {
+        self.commands.send(Command::Answer { node, response }).await.ok();
+    }
+
+    /// The ledgers of a node, if it ever had a session.
+    pub async fn delivery(&self, node: NodeId) -> Option<Arc<Delivery>> {
+        self.call(|reply| Command::Delivery { node, reply }).await.flatten()
+    }
+
+    /// Ends the session of a node; and drops all that is held of it.
+    pub async fn end(&self, node: NodeId, forget: bool) {
+        self.commands.send(Command::End { node, forget }).await.ok();
+    }
+
+    async fn call<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+#[derive(Default)]
+struct Node {
+    delivery: Arc<Delivery>,
+    session: Option<Current>,
+}
+
+struct Current {
+    number: u64,
+    questions: mpsc::Sender<AggregatorMessage>,
+    ended: CancellationToken,
+}
+
+struct Waiting {
+    node: NodeId,
+    parts: Vec<Response>,
+    reply: oneshot::Sender<Result<ResponseBody, Refused>>,
+}
+
+struct Owner {
+    nodes: HashMap<NodeId, Node>,
+    waiting: HashMap<u64, Waiting>,
+    next: u64,
+    abandon: mpsc::WeakSender<Command>,
+}
+
+impl Owner {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+        while let Some(command) = inbox.recv().await {
+            match command {
+                Command::Attach { node, reply } => {
+                    reply.send(self.attach(node)).ok();
+                }
+                Command::Detach { node, number, reply } => {
+                    reply.send(self.detach(node, number)).ok();
+                }
+                Command::Ask { node, kind, deadline, reply } => self.ask(node, kind, deadline, reply),
+                Command::Abandon { id } => {
+                    self.waiting.remove(&id);
+                }
+                Command::Answer { node, response } => self.answer(node, response),
+                Command::Delivery { node, reply } => {
+                    reply.send(self.nodes.get(&node).map(|node| node.delivery.clone())).ok();
+                }
+                Command::End { node, forget } => self.end(node, forget),
+            }
+        }
+    }
+
+    fn attach(&mut self, node: NodeId) -> Attached {
+        self.next += 1;
+        let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
+        let current = Current { number: self.next, questions, ended: CancellationToken::new() };
+        let ended = current.ended.clone();
+        let node = self.nodes.entry(node).or_default();
+        if let Some(older) = node.session.replace(current) {
+            older.ended.cancel();
+        }
+        Attached { delivery: node.delivery.clone(), questions: inbox, ended, number: self.next }
+    }
+
+    fn detach(&mut self, node: NodeId, number: u64) -> bool {
+        let Some(entry) = self.nodes.get_mut(&node) else { return false };
+        let current = entry.session.as_ref().is_some_and(|session| session.number == number);
+        if current {
+            entry.session = None;
+        }
+        current
+    }
+
+    fn ask(
+        &mut self,
+        node: NodeId,
+        kind: RequestKind,
+        deadline: Duration,
+        reply: oneshot::Sender<Result<ResponseBody, Refused>>,
+    ) {
+        let Some(session) = self.nodes.get(&node).and_then(|node| node.session.as_ref()) else {
+            reply.send(Err(Refused::Away)).ok();
+            return;
+        };
+        self.next += 1;
+        let id = self.next;
+        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        let request = AggregatorMessage::Request(Request { id, kind, deadline_ms });
+        if session.questions.try_send(request).is_err() {
+            reply.send(Err(Refused::Busy)).ok();
+            return;
+        }
+        self.waiting.insert(id, Waiting { node, parts: Vec::new(), reply });
+        let commands = self.abandon.clone();
+        drop(tokio::spawn(async move {
+            tokio::time::sleep(deadline).await;
+            if let Some(commands) = commands.upgrade() {
+                commands.send(Command::Abandon { id }).await.ok();
+            }
+        }));
+    }
+
+    /// Parts come in order over one stream. One that nobody waits for, or of another node, is dropped.
+    fn answer(&mut self, node: NodeId, response: Response) {
+        let id = response.id;
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        if waiting.node != node || response.part as usize != waiting.parts.len() {
+            return;
+        }
+        let last = response.last;
+        waiting.parts.push(response);
+        if last && let Some(waiting) = self.waiting.remove(&id) {
+            waiting.reply.send(whole(waiting.parts)).ok();
+        }
+    }
+
+    fn end(&mut self, node: NodeId, forget: bool) {
+        if let Some(session) = self.nodes.get_mut(&node).and_then(|node| node.session.take()) {
+            session.ended.cancel();
+        }
+        if forget {
+            self.nodes.remove(&node);
+        }
+    }
+}
+
+/// Puts the parts of an answer together.
+fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
+    let mut rows = Vec::new();
+    let mut body = ResponseBody::Done;
+    for part in parts {
+        match part.body {
+            ResponseBody::Failed(reason) => return Err(Refused::Failed(reason)),
+            ResponseBody::Done => {}
+            ResponseBody::Processes(more) => {
+                rows.extend(more);
+                rows.truncate(ROWS_MAX);
+                body = ResponseBody::Processes(Vec::new());
+            }
+        }
+    }
+    Ok(if matches!(body, ResponseBody::Processes(_)) { ResponseBody::Processes(rows) } else { body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_common::model::process::ProcessRow;
+
+    const NODE: NodeId = NodeId(1);
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn start() -> (Agents, NodeName) {
+        let (agents, task) = Agents::new();
+        drop(tokio::spawn(task));
+        (agents, "n1".parse().unwrap())
+    }
+
+    fn row(pid: u32) -> ProcessRow {
+        ProcessRow { pid, ..ProcessRow::default() }
+    }
+
+    async fn question(attached: &mut Attached) -> Request {
+        match attached.questions.recv().await {
+            Some(AggregatorMessage::Request(request)) => request,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_parts_meets_its_question() {
+        let (agents, name) = start();
+        let mut attached = agents.attach(NODE).await.unwrap();
+        let asking = agents.ask(NODE, &name, RequestKind::ProcessTable, SOON);
+        let answering = async {
+            let id = question(&mut attached).await.id;
+            for (part, last) in [(0, false), (1, true)] {
+                let body = ResponseBody::Processes(vec![row(part)]);
+                agents.answer(NodeId(2), Response { id, part, last, body: ResponseBody::Done }).await;
+                agents.answer(NODE, Response { id, part, last, body }).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(asking, answering);
+        assert_eq!(answer.unwrap(), ResponseBody::Processes(vec![row(0), row(1)]));
+    }
+
+    #[tokio::test]
+    async fn says_why_there_is_no_answer() {
+        let (agents, name) = start();
+        let ask = |deadline| agents.ask(NODE, &name, RequestKind::ProcessTable, deadline);
+        assert_eq!(ask(SOON).await, Err(AskError::Away(name.clone())));
+        let mut attached = agents.attach(NODE).await.unwrap();
+        let short = Duration::from_millis(20);
+        assert_eq!(ask(short).await, Err(AskError::Late(name.clone(), short)));
+        let late = question(&mut attached).await;
+        agents.answer(NODE, Response { id: late.id, part: 0, last: true, body: ResponseBody::Done }).await;
+        let failing = async {
+            let id = question(&mut attached).await.id;
+            let body = ResponseBody::Failed("no right".into());
+            agents.answer(NODE, Response { id, part: 0, last: true, body }).await;
+        };
+        let (answer, ()) = tokio::join!(ask(SOON), failing);
+        assert_eq!(answer, Err(AskError::Failed(name.clone(), "no right".into())));
+    }
+
+    #[tokio::test]
+    async fn a_second_session_ends_the_first() {
+        let (agents, _) = start();
+        let first = agents.attach(NODE).await.unwrap();
+        let second = agents.attach(NODE).await.unwrap();
+        first.ended.cancelled().await;
+        assert!(!agents.detach(NODE, &first).await, "it is no longer the current one");
+        assert!(!second.ended.is_cancelled());
+        assert!(agents.detach(NODE, &second).await);
+        let third = agents.attach(NODE).await.unwrap();
+        agents.end(NODE, true).await;
+        third.ended.cancelled().await;
+    }
+}

@@ -1,0 +1,193 @@
+//! Delivery: which frames of a node are known, and what became of every sample it collected.
+//!
+//! One for each node, shared by all its connections. The law: collected = stored + dropped, the dropped ones
+//! by cause. Frames are known for as long as this process lives.
+
+use quorate_common::ledger::Ledger;
+use quorate_common::model::session::{Epoch, Held, SeqRange};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// Why samples were not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The agent had no room for them any more.
+    Overflow,
+    /// The node has more series than it may.
+    Quota,
+}
+
+impl Cause {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Cause::Overflow => "overflow",
+            Cause::Quota => "quota",
+        }
+    }
+}
+
+/// What became of the samples of one node, in samples.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Collected by the agent, as far as it was heard.
+    pub collected: u64,
+    /// Kept.
+    pub stored: u64,
+    /// Not kept, and why.
+    pub dropped: BTreeMap<Cause, u64>,
+}
+
+impl Counts {
+    /// Collected, but neither kept nor declared lost yet.
+    pub fn open(&self) -> u64 {
+        self.collected.saturating_sub(self.stored).saturating_sub(self.dropped.values().sum())
+    }
+}
+
+/// The ledgers of one node.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    epochs: HashMap<Epoch, Account>,
+    counts: Counts,
+    /// Wall time minus boot time of each boot of the host, in nanoseconds; fixed when the boot is first heard.
+    offsets: HashMap<[u8; 16], i64>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    ledger: Ledger,
+    /// Samples collected up to the newest known frame.
+    collected: u64,
+}
+
+/// Boots whose offset is remembered.
+const BOOTS_MAX: usize = 16;
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Not seen before.
+    New,
+    /// Known already: it is decoded for its chain and not kept again.
+    Known,
+}
+
+impl Delivery {
+    /// A session of an epoch begins; answers what is known of it. Epochs that the agent no longer holds end.
+    pub fn begin(&self, epoch: Epoch, held: &[Held]) -> (u64, Vec<SeqRange>) {
+        self.with(|inner| {
+            inner.epochs.retain(|known, _| *known == epoch || held.iter().any(|held| held.epoch == *known));
+            let account = inner.epochs.entry(epoch).or_default();
+            (account.ledger.watermark(), account.ledger.above().to_vec())
+        })
+    }
+
+    /// The offset that turns boot time of this boot into our time line.
+    pub fn offset(&self, boot_id: [u8; 16], measured: i64) -> i64 {
+        self.with(|inner| {
+            if inner.offsets.len() >= BOOTS_MAX && !inner.offsets.contains_key(&boot_id) {
+                inner.offsets.clear();
+            }
+            *inner.offsets.entry(boot_id).or_insert(measured)
+        })
+    }
+
+    /// Whether a frame is known.
+    pub fn arrival(&self, epoch: Epoch, seq: u64) -> Arrival {
+        self.with(|inner| match inner.epochs.get(&epoch) {
+            Some(account) if account.ledger.contains(seq) => Arrival::Known,
+            _ => Arrival::New,
+        })
+    }
+
+    /// A new frame was kept: it sampled so many, of which so many were admitted.
+    ///
+    /// Frames of a session come in order, so whatever was collected between the newest known frame and this
+    /// one, and is not in this one, is gone on the node: the agent sends the oldest that it has first.
+    pub fn stored(&self, epoch: Epoch, seq: u64, collected_total: u64, sampled: u64, admitted: u64) {
+        self.with(|inner| {
+            let account = inner.epochs.entry(epoch).or_default();
+            let before = collected_total.saturating_sub(sampled);
+            let first = account.ledger.watermark() + 1;
+            if seq > first {
+                account.ledger.close(first, seq - 1);
+            }
+            // One range at most stands above the watermark here, so there is always room.
+            account.ledger.insert(seq, seq, before, collected_total).ok();
+            let lost = before.saturating_sub(account.collected);
+            account.collected = account.collected.max(collected_total);
+            let counts = &mut inner.counts;
+            counts.collected += lost + sampled;
+            counts.stored += admitted;
+            for (cause, count) in [(Cause::Overflow, lost), (Cause::Quota, sampled - admitted.min(sampled))] {
+                if count > 0 {
+                    *counts.dropped.entry(cause).or_default() += count;
+                }
+            }
+        });
+    }
+
+    /// What is known of an epoch: the watermark and the ranges above it.
+    pub fn known(&self, epoch: Epoch) -> (u64, Vec<SeqRange>) {
+        self.with(|inner| match inner.epochs.get(&epoch) {
+            Some(account) => (account.ledger.watermark(), account.ledger.above().to_vec()),
+            None => (0, Vec::new()),
+        })
+    }
+
+    /// What became of the samples.
+    pub fn counts(&self) -> Counts {
+        self.with(|inner| inner.counts.clone())
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&mut Inner) -> T) -> T {
+        call(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EPOCH: Epoch = Epoch { order: 1, nonce: 1 };
+
+    #[test]
+    fn every_sample_is_kept_or_declared() {
+        let delivery = Delivery::default();
+        delivery.begin(EPOCH, &[]);
+        delivery.stored(EPOCH, 1, 10, 10, 10);
+        delivery.stored(EPOCH, 2, 20, 10, 7);
+        delivery.stored(EPOCH, 5, 50, 10, 10);
+        let counts = delivery.counts();
+        assert_eq!((counts.collected, counts.stored), (50, 27));
+        assert_eq!(counts.dropped, BTreeMap::from([(Cause::Overflow, 20), (Cause::Quota, 3)]));
+        assert_eq!(counts.open(), 0);
+        assert_eq!(delivery.known(EPOCH), (5, Vec::new()));
+    }
+
+    #[test]
+    fn knows_what_it_has_seen() {
+        let delivery = Delivery::default();
+        delivery.begin(EPOCH, &[]);
+        delivery.stored(EPOCH, 1, 10, 10, 10);
+        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::Known);
+        assert_eq!(delivery.arrival(EPOCH, 2), Arrival::New);
+        let next = Epoch { order: 2, nonce: 9 };
+        assert_eq!(delivery.begin(next, &[]), (0, Vec::new()));
+        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::New, "an epoch that nobody holds has ended");
+    }
+
+    #[test]
+    fn one_boot_has_one_offset() {
+        let delivery = Delivery::default();
+        assert_eq!(delivery.offset([1; 16], 100), 100);
+        assert_eq!(delivery.offset([1; 16], 130), 100);
+        assert_eq!(delivery.offset([2; 16], 130), 130);
+    }
+}

@@ -1,0 +1,210 @@
+//! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
+//! audit line; sessions of nodes that no longer belong are ended here.
+
+use crate::identity::Principal;
+use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
+use crate::receive::agents::Agents;
+use crate::store::Append;
+use crate::store::live::Live;
+use quorate_common::clock::Clock;
+use quorate_common::error::Kind;
+use quorate_common::model::identity::Role;
+use quorate_common::model::node::{MemberRole, NodeId};
+use quorate_common::token::Token;
+use quorate_proto::convert::timestamp;
+use quorate_proto::v1::admin_service_server::AdminService;
+use quorate_proto::v1::create_token_request::Subject as Wanted;
+use quorate_proto::{status, v1};
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Request, Response, Status};
+
+/// The cluster of a node that names none.
+const CLUSTER_DEFAULT: &str = "default";
+
+/// The service.
+#[derive(Clone)]
+pub struct Admin {
+    /// Where changes are made.
+    pub registry: Arc<Registry>,
+    /// Where a token's owner is to enrol.
+    pub enrolment_addresses: Arc<[String]>,
+    /// What a token's owner is to trust.
+    pub root_spki_sha256: [u8; 32],
+    /// Current sessions.
+    pub agents: Agents,
+    /// The newest values.
+    pub live: Arc<Live>,
+    /// History.
+    pub store: Arc<dyn Append>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Admin {
+    fn node_id(&self, name: &str) -> Option<NodeId> {
+        let roster = self.registry.roster();
+        let roster = roster.borrow();
+        roster.members().iter().find(|member| member.name.as_str() == name).map(|member| member.id)
+    }
+}
+
+/// Who asks, for the audit log.
+fn actor<T>(request: &Request<T>) -> Result<Arc<str>, Status> {
+    let principal = request.extensions().get::<Principal>();
+    principal.map(|principal| principal.name.clone()).ok_or_else(|| Status::unauthenticated("nobody asks"))
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        let actor = actor(&request)?;
+        let request = request.into_inner();
+        let subject = subject(request.subject)?;
+        let lifetime = request.lifetime.map(lifetime).transpose()?;
+        let now = self.clock.now().wall;
+        let new = self.registry.create_token(&actor, &subject, lifetime, now).await.map_err(|e| refused(&e))?;
+        let (role, name) = match &subject {
+            Subject::Node(name, _) => (Role::Agent, name.clone()),
+            Subject::User(name, role) => (*role, name.clone()),
+        };
+        let program = if role == Role::Agent { "quorate-agent" } else { "quorate" };
+        let token = Token {
+            id: new.id.clone(),
+            secret: new.secret,
+            root_spki_sha256: self.root_spki_sha256,
+            role,
+            name,
+            addresses: self.enrolment_addresses.to_vec(),
+        };
+        let token = token.format().map_err(|error| status::of(Kind::Internal, &error))?;
+        Ok(Response::new(v1::CreateTokenResponse {
+            token_id: new.id,
+            command: format!("{program} enroll --token {}", token.as_str()),
+            token: token.to_string(),
+            expires: Some(timestamp(new.expires)),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: Request<v1::ListTokensRequest>,
+    ) -> Result<Response<v1::ListTokensResponse>, Status> {
+        let rows = self.registry.list_tokens(self.clock.now().wall).await.map_err(|error| refused(&error))?;
+        Ok(Response::new(v1::ListTokensResponse { tokens: rows.into_iter().map(token).collect() }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        let actor = actor(&request)?;
+        let id = request.into_inner().token_id;
+        let now = self.clock.now().wall;
+        self.registry.revoke_token(&actor, &id, now).await.map_err(|error| refused(&error))?;
+        Ok(Response::new(v1::RevokeTokenResponse {}))
+    }
+
+    async fn revoke_node(
+        &self,
+        request: Request<v1::RevokeNodeRequest>,
+    ) -> Result<Response<v1::RevokeNodeResponse>, Status> {
+        let actor = actor(&request)?;
+        let v1::RevokeNodeRequest { name, reason } = request.into_inner();
+        let now = self.clock.now().wall;
+        self.registry.revoke_node(&actor, &name, &reason, now).await.map_err(|error| refused(&error))?;
+        if let Some(id) = self.node_id(&name) {
+            self.agents.end(id, false).await;
+        }
+        Ok(Response::new(v1::RevokeNodeResponse {}))
+    }
+
+    async fn forget_node(
+        &self,
+        request: Request<v1::ForgetNodeRequest>,
+    ) -> Result<Response<v1::ForgetNodeResponse>, Status> {
+        let actor = actor(&request)?;
+        let name = request.into_inner().name;
+        let id = self.node_id(&name);
+        let now = self.clock.now().wall;
+        self.registry.forget_node(&actor, &name, now).await.map_err(|error| refused(&error))?;
+        if let Some(id) = id {
+            self.agents.end(id, true).await;
+            self.live.forget(id);
+            self.store.forget(id);
+        }
+        Ok(Response::new(v1::ForgetNodeResponse {}))
+    }
+
+    async fn set_maintenance(
+        &self,
+        request: Request<v1::SetMaintenanceRequest>,
+    ) -> Result<Response<v1::SetMaintenanceResponse>, Status> {
+        let actor = actor(&request)?;
+        let v1::SetMaintenanceRequest { name, maintenance } = request.into_inner();
+        let now = self.clock.now().wall;
+        let change = self.registry.set_maintenance(&actor, &name, maintenance, now).await;
+        change.map_err(|error| refused(&error))?;
+        Ok(Response::new(v1::SetMaintenanceResponse {}))
+    }
+}
+
+fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
+    match wanted {
+        None => Err(status::field("subject", "field `subject`: a node or a user must be named")),
+        Some(Wanted::User(user)) => {
+            let role = v1::Role::try_from(user.role).ok().and_then(|role| Role::try_from(role).ok());
+            let role = role.filter(|role| matches!(role, Role::Viewer | Role::Operator | Role::Admin));
+            let role = role
+                .ok_or_else(|| status::field("user.role", "field `user.role`: viewer, operator or admin"))?;
+            Ok(Subject::User(user.name, role))
+        }
+        Some(Wanted::Node(node)) => {
+            let role = match v1::MemberRole::try_from(node.role) {
+                Ok(v1::MemberRole::Unspecified | v1::MemberRole::Voter) => MemberRole::Voter,
+                Ok(v1::MemberRole::Observer) => MemberRole::Observer,
+                Err(_) => return Err(status::field("node.role", "field `node.role`: voter or observer")),
+            };
+            let cluster = if node.cluster.is_empty() { CLUSTER_DEFAULT.to_owned() } else { node.cluster };
+            let zone = Some(node.zone).filter(|zone| !zone.is_empty());
+            let weight = node.weight.max(1);
+            Ok(Subject::Node(node.name, Declaration { cluster, role, zone, weight, replace: node.replace }))
+        }
+    }
+}
+
+fn lifetime(wanted: prost_types::Duration) -> Result<Duration, Status> {
+    Duration::try_from(wanted).map_err(|_| status::field("lifetime", "field `lifetime`: must be positive"))
+}
+
+fn token(row: TokenRow) -> v1::Token {
+    let state = match row.state {
+        TokenState::Unused => "unused",
+        TokenState::Used => "used",
+        TokenState::Expired => "expired",
+        TokenState::Revoked => "revoked",
+    };
+    v1::Token {
+        token_id: row.id,
+        subject: row.name,
+        role: row.role.to_string(),
+        created: Some(timestamp(row.created)),
+        expires: Some(timestamp(row.expires)),
+        state: state.to_owned(),
+    }
+}
+
+fn refused(error: &RegistryError) -> Status {
+    match error {
+        RegistryError::Invalid { field, .. } => status::field(field, error.to_string()),
+        RegistryError::NotFound { .. } => status::of(Kind::NotFound, error),
+        RegistryError::Known(_) => status::of(Kind::Conflict, error),
+        _ => {
+            tracing::error!(class = "failure", error = quorate_common::error::chain(error), "registry failed");
+            status::of(Kind::Internal, error)
+        }
+    }
+}

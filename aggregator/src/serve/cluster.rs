@@ -1,0 +1,242 @@
+//! The state of clusters and nodes, as judged.
+
+use crate::query::resource::usage;
+use crate::query::series::Source;
+use crate::receive::agents::Agents;
+use crate::store::Select;
+use crate::store::live::Live;
+use quorate_common::clock::Clock;
+use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot};
+use quorate_common::model::component::ComponentHealth;
+use quorate_common::model::node::{Health, Liveness};
+use quorate_common::shutdown::Shutdown;
+use quorate_proto::convert::timestamp;
+use quorate_proto::v1::cluster_service_server::ClusterService;
+use quorate_proto::{status, v1};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+
+/// Nodes on one page.
+const PAGE_MAX: usize = 1000;
+/// Updates that may wait for one watcher.
+const UPDATES_MAX: usize = 8;
+
+/// The service.
+#[derive(Clone)]
+pub struct Clusters {
+    /// The newest verdicts.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The newest values.
+    pub live: Arc<Live>,
+    /// History.
+    pub store: Arc<dyn Select>,
+    /// Current sessions.
+    pub agents: Agents,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+impl Clusters {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
+    fn components(&self, node: &NodeVerdict) -> Vec<ComponentHealth> {
+        let heard = self.live.get(node.member.id).map(|row| row.facts());
+        let at = heard.as_ref().and_then(|heard| heard.last_frame).map_or(node.since, |now| now.wall);
+        let component = |name: String, status, details| ComponentHealth {
+            component: name,
+            node: node.member.name.clone(),
+            status,
+            details,
+            last_check: at,
+        };
+        let agent = match node.liveness {
+            Liveness::Up | Liveness::Suspect | Liveness::Isolated => Health::Healthy,
+            Liveness::Down | Liveness::Left | Liveness::AgentDead => Health::Unhealthy,
+            Liveness::Unknown => Health::Unknown,
+        };
+        let mut details = BTreeMap::new();
+        if let Some(facts) = &node.facts {
+            details.insert("version".to_owned(), facts.agent_version.clone());
+        }
+        let failing = heard.map(|heard| heard.failing).unwrap_or_default();
+        let collectors = failing.into_iter().map(|(name, rounds)| {
+            let details = BTreeMap::from([("failed_rounds".to_owned(), rounds.to_string())]);
+            component(format!("collector/{name}"), Health::Degraded, details)
+        });
+        std::iter::once(component("agent".to_owned(), agent, details)).chain(collectors).collect()
+    }
+}
+
+#[tonic::async_trait]
+impl ClusterService for Clusters {
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
+
+    async fn get_health(
+        &self,
+        request: Request<v1::GetHealthRequest>,
+    ) -> Result<Response<v1::GetHealthResponse>, Status> {
+        let snapshot = self.snapshot();
+        let cluster = request.into_inner().cluster;
+        known_cluster(&snapshot, &cluster)?;
+        let clusters = snapshot.clusters.iter().filter(|c| cluster.is_empty() || *c.name == *cluster);
+        let clusters = clusters.map(|c| v1::ClusterHealth::of(c, snapshot.at)).collect();
+        Ok(Response::new(v1::GetHealthResponse { clusters, timestamp: Some(timestamp(snapshot.at)) }))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesResponse>, Status> {
+        let request = request.into_inner();
+        let snapshot = self.snapshot();
+        known_cluster(&snapshot, &request.cluster)?;
+        let size = match request.page_size as usize {
+            0 => PAGE_MAX,
+            size => size.min(PAGE_MAX),
+        };
+        // Nodes are sorted by name, so the name of the last one on a page is where the next begins.
+        let mut rest = snapshot.nodes.iter().filter(|node| {
+            in_cluster(node, &request.cluster) && node.member.name.as_str() > request.page_token.as_str()
+        });
+        let nodes: Vec<v1::Node> = rest.by_ref().take(size).map(Into::into).collect();
+        let more = rest.next().is_some();
+        let next_page_token = nodes.last().filter(|_| more).map(|node| node.name.clone()).unwrap_or_default();
+        Ok(Response::new(v1::ListNodesResponse { nodes, next_page_token }))
+    }
+
+    async fn get_node(
+        &self,
+        request: Request<v1::GetNodeRequest>,
+    ) -> Result<Response<v1::GetNodeResponse>, Status> {
+        let name = request.into_inner().name;
+        let snapshot = self.snapshot();
+        let node = known_node(&snapshot, &name, "name")?;
+        let members = std::slice::from_ref(&node.member);
+        let now = self.clock.now().wall;
+        let source = Source { members, live: &self.live, store: &*self.store, now };
+        let resources = usage(source, &node.member).iter().map(Into::into).collect();
+        let components = self.components(node).iter().map(Into::into).collect();
+        let delivery = self.agents.delivery(node.member.id).await.map(|delivery| delivery.counts());
+        let series = self.live.get(node.member.id).map_or(0, |row| row.series_count());
+        let delivery = delivery.map(|counts| v1::Delivery {
+            collected: counts.collected,
+            stored: counts.stored,
+            dropped_by_cause: counts.dropped.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect(),
+            series: u32::try_from(series).unwrap_or(u32::MAX),
+        });
+        Ok(Response::new(v1::GetNodeResponse { node: Some(node.into()), components, resources, delivery }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let cluster = request.into_inner().cluster;
+        known_cluster(&self.snapshot(), &cluster)?;
+        let (updates, outbox) = mpsc::channel(UPDATES_MAX);
+        let watcher = Watcher { cluster, snapshots: self.snapshots.clone(), updates, missed: 0 };
+        let shutdown = self.shutdown.clone();
+        self.shutdown.spawn("watcher", async move {
+            tokio::select! { () = watcher.run() => {}, () = shutdown.asked() => {} }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
+    }
+}
+
+/// One reader of changes. A reader that was too slow for a change gets the full state instead of the next.
+struct Watcher {
+    cluster: String,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    updates: mpsc::Sender<Result<v1::WatchResponse, Status>>,
+    missed: u64,
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        let mut last = self.snapshots.borrow_and_update().clone();
+        if self.updates.send(Ok(self.full(&last))).await.is_err() {
+            return;
+        }
+        loop {
+            tokio::select! {
+                changed = self.snapshots.changed() => if changed.is_err() { return },
+                () = self.updates.closed() => return,
+            }
+            let next = self.snapshots.borrow_and_update().clone();
+            if next.revision == last.revision {
+                continue;
+            }
+            let skipped = next.revision.saturating_sub(last.revision).saturating_sub(1);
+            self.missed += skipped;
+            let update = if self.missed > 0 { self.full(&next) } else { self.changes(&last, &next) };
+            match self.updates.try_send(Ok(update)) {
+                Ok(()) => self.missed = 0,
+                Err(mpsc::error::TrySendError::Full(_)) => self.missed += 1,
+                Err(mpsc::error::TrySendError::Closed(_)) => return,
+            }
+            last = next;
+        }
+    }
+
+    fn full(&self, snapshot: &Snapshot) -> v1::WatchResponse {
+        let clusters = snapshot.clusters.iter().filter(|c| self.wants(c));
+        let nodes = snapshot.nodes.iter().filter(|node| in_cluster(node, &self.cluster));
+        let full = v1::FullState {
+            revision: snapshot.revision,
+            clusters: clusters.map(|c| v1::ClusterHealth::of(c, snapshot.at)).collect(),
+            nodes: nodes.map(Into::into).collect(),
+            missed: self.missed,
+        };
+        v1::WatchResponse { event: Some(v1::watch_response::Event::Full(full)) }
+    }
+
+    fn changes(&self, last: &Snapshot, next: &Snapshot) -> v1::WatchResponse {
+        let clusters = next.clusters.iter().filter(|c| self.wants(c) && last.cluster(&c.name) != Some(*c));
+        let mine = |node: &&NodeVerdict| in_cluster(node, &self.cluster);
+        let changed = |node: &&NodeVerdict| last.node(node.member.name.as_str()).is_none_or(|old| differs(old, node));
+        let gone = |node: &&NodeVerdict| next.node(node.member.name.as_str()).is_none();
+        let changes = v1::Changes {
+            revision: next.revision,
+            clusters: clusters.map(|c| v1::ClusterHealth::of(c, next.at)).collect(),
+            nodes: next.nodes.iter().filter(mine).filter(changed).map(Into::into).collect(),
+            removed_nodes: last.nodes.iter().filter(mine).filter(gone).map(|n| n.member.name.to_string()).collect(),
+            transitions: next.transitions.iter().map(|t| v1::Transition::of(t, next.at)).collect(),
+        };
+        v1::WatchResponse { event: Some(v1::watch_response::Event::Changes(changes)) }
+    }
+
+    fn wants(&self, cluster: &ClusterVerdict) -> bool {
+        self.cluster.is_empty() || *cluster.name == *self.cluster
+    }
+}
+
+/// Whether anything but the time of the last frame differs.
+fn differs(old: &NodeVerdict, new: &NodeVerdict) -> bool {
+    let mut old = old.clone();
+    old.last_heard = new.last_heard;
+    old != *new
+}
+
+fn in_cluster(node: &NodeVerdict, cluster: &str) -> bool {
+    cluster.is_empty() || *node.member.cluster == *cluster
+}
+
+fn known_cluster(snapshot: &Snapshot, cluster: &str) -> Result<(), Status> {
+    if cluster.is_empty() || snapshot.cluster(cluster).is_some() {
+        return Ok(());
+    }
+    Err(Status::not_found(format!("cluster `{}` has no members", cluster.escape_debug())))
+}
+
+/// A declared node by name; `field` is where the name stood.
+pub fn known_node<'a>(snapshot: &'a Snapshot, name: &str, field: &str) -> Result<&'a NodeVerdict, Status> {
+    if name.is_empty() {
+        return Err(status::field(field, format!("field `{field}` is missing")));
+    }
+    snapshot.node(name).ok_or_else(|| Status::not_found(format!("no node is named `{}`", name.escape_debug())))
+}

@@ -1,0 +1,9 @@
+//! Serve: the public API, over gRPC with mutual TLS.
+//!
+//! Every answer comes from a published snapshot, from the store, or from an owner task; nothing is decided
+//! here.
+
+pub mod admin;
+pub mod cluster;
+pub mod grpc;
+pub mod query;

@@ -1,0 +1,88 @@
+//! Store: the floor. It keeps what was received and gives it back, and imports nothing of ours but the words.
+//!
+//! Writers and readers meet at two small traits, [`Append`] and [`Select`], so that another engine can take
+//! the place of the embedded one. The newest value of every series is held apart, in [`live`].
+
+pub mod embedded;
+pub mod live;
+
+use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
+use quorate_common::model::node::NodeId;
+use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::time::WallTime;
+
+/// A series of one node. Numbers are dense for each node and not used again while the series is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesId(pub u32);
+
+/// What stands at one session index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The series; `None` for one that was rejected, whose cells are decoded and dropped.
+    pub id: Option<SeriesId>,
+    /// How its cells become values.
+    pub form: CellForm,
+    /// The group that it is sampled with.
+    pub group: GroupId,
+}
+
+/// Columns of one group that begin in a session, without a hole from `first`.
+#[derive(Clone, Debug)]
+pub struct NewColumns {
+    /// The group.
+    pub group: GroupId,
+    /// The delta chain of the group.
+    pub window: Window,
+    /// Session index of the first.
+    pub first: Index,
+    /// The columns.
+    pub columns: Vec<Column>,
+}
+
+/// One frame as it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameRecord<'a> {
+    /// When it was sampled, on the aggregator's time line.
+    pub at: WallTime,
+    /// Its place in its chain.
+    pub head: FrameHead,
+    /// Bitmap of the sampled groups, as received.
+    pub groups: &'a [u8],
+    /// Changed cells, as received.
+    pub cells: &'a [u8],
+}
+
+/// One value of one series.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// When it was sampled.
+    pub at: WallTime,
+    /// Its value.
+    pub value: f64,
+}
+
+/// Takes what sessions receive. Calls for one node come from one session at a time.
+pub trait Append: Send + Sync + 'static {
+    /// The number of a series of a node; given anew if the series is not known.
+    fn intern(&self, node: NodeId, spec: &SeriesSpec) -> SeriesId;
+    /// A new session: indices and groups count from zero again.
+    fn begin(&self, node: NodeId);
+    /// Columns begin.
+    fn register(&self, node: NodeId, columns: &NewColumns);
+    /// Columns end.
+    fn retire(&self, node: NodeId, indices: &[Index]);
+    /// A frame was decoded; `decoder` is the state after it.
+    fn frame(&self, node: NodeId, record: FrameRecord<'_>, decoder: &Decoder);
+    /// Lets go of what is older than `before`.
+    fn expire(&self, before: WallTime);
+    /// Lets go of everything of a node.
+    fn forget(&self, node: NodeId);
+}
+
+/// Gives back what was appended.
+pub trait Select: Send + Sync + 'static {
+    /// All series of a node that match.
+    fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)>;
+    /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
+    fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
+}
