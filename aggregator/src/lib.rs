@@ -1,1 +1,3 @@
-//! Begins here.
+//! The aggregator of Quorate: what it is made of, in the order in which data flows through it.
+
+pub mod evaluate;
