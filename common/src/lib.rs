@@ -5,6 +5,8 @@
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod model;
+pub mod quantity;
 pub mod shutdown;
