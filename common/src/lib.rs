@@ -4,7 +4,14 @@
 //! imported. The model holds plain values; the cell codec turns rows of values into bytes and back;
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
+pub mod backoff;
 pub mod clock;
+pub mod config;
+pub mod disk;
 pub mod error;
 pub mod model;
+pub mod net;
+pub mod quantity;
+pub mod rng;
 pub mod shutdown;
+pub mod telemetry;

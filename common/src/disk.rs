@@ -1,0 +1,122 @@
+//! The disk behind a trait, so that a test can fill it, break it and pull its plug.
+//!
+//! All calls block: they belong on a thread of their own, never on one that serves the network.
+
+mod memory;
+
+pub use memory::{Fault, MemoryDisk, Operation};
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Files that only this program reads and writes; new ones have mode 0600.
+///
+/// What "survives" means here: it is there after a power cut that follows the call.
+pub trait Disk: Send + Sync + 'static {
+    /// The whole file. Fails with `FileTooLarge` above `bytes_max`.
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
+
+    /// Replaces the file: after a power cut either the old or the new content is there. Survives.
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Makes the file; fails with `AlreadyExists` if there is one. Survives.
+    fn create_exclusive(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Adds to the end, and makes the file if there is none. Survives after [`Disk::sync`] only.
+    ///
+    /// When it fails, a part may have been written.
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+
+    /// Everything appended to the file survives. After a failure nothing may be assumed of the file:
+    /// the kernel may have dropped what it could not write, and a second call would succeed.
+    fn sync(&self, path: &Path) -> io::Result<()>;
+
+    /// Names of the files in a directory, sorted; unfinished ones of [`Disk::write_atomic`] are left out.
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Deletes the file. It may come back after a power cut.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The kernel's file systems.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemDisk;
+
+/// Ending of the file that becomes another one when it is complete.
+const UNFINISHED: &str = ".unfinished";
+
+impl Disk for SystemDisk {
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
+        fits(&content, bytes_max).map(|()| content)
+    }
+
+    fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
+        name.push(UNFINISHED);
+        let unfinished = path.with_file_name(name);
+        // What a crash left behind is not ours to finish.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        write_new(&unfinished, content)?;
+        fs::rename(&unfinished, path)?;
+        sync_parent(path)
+    }
+
+    fn create_exclusive(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        write_new(path, content)?;
+        sync_parent(path)
+    }
+
+    fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(content)
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()?;
+        sync_parent(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if entry.file_type()?.is_file() && !name.as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// A new name survives when its directory does.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+fn fits(content: &[u8], bytes_max: u64) -> io::Result<()> {
+    let long = content.len() as u64 > bytes_max;
+    if long { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

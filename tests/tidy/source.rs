@@ -1,0 +1,81 @@
+//! Reading Rust as far as the rules need it: without comments, without tests, paths and literals.
+
+/// The part of a file that is shipped: what stands before its unit tests.
+pub fn shipped(text: &str) -> &str {
+    let at = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(crate) mod "]
+        .iter()
+        .filter_map(|mark| text.find(mark))
+        .min();
+    at.map_or(text, |at| &text[..at])
+}
+
+/// Whether a file holds nothing but tests.
+pub fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+/// The text without line comments.
+pub fn code(text: &str) -> String {
+    let bare = |line: &str| {
+        let comment = line.match_indices("//").find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
+        comment.map_or(line, |(at, _)| &line[..at]).to_owned()
+    };
+    text.lines().map(bare).collect::<Vec<_>>().join("\n")
+}
+
+/// The first names that follow each `start` in the code: `a` and `b` of `start{a::x, b}`.
+pub fn names_after<'a>(code: &'a str, start: &str) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(start) {
+        let inside = code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        let rest = &code[at + start.len()..];
+        match rest.strip_prefix('{') {
+            _ if inside => {}
+            Some(group) => names.extend(heads(group)),
+            None => names.push(name(rest)),
+        }
+    }
+    names
+}
+
+/// The string literals of the code; those that span lines and raw ones are cut where they look odd.
+pub fn literals(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().flat_map(|line| line.split('"').skip(1).step_by(2))
+}
+
+/// The first name of each member of a group that has been opened.
+fn heads(group: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut heads) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        let ends = depth == 0 && matches!(c, ',' | '}');
+        if ends {
+            heads.push(name(group[begin..at].trim()));
+            begin = at + 1;
+        }
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    heads.retain(|head| !head.is_empty());
+    heads
+}
+
+fn name(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '*')).unwrap_or(text.len());
+    &text[..end]
+}
+
+#[test]
+fn groups_and_paths_are_read() {
+    let text = code(
+        "use crate::{a::{b, c}, d};\n// use crate::x;\nlet y = crate::e::f(\"crate::g\"); mycrate::h();",
+    );
+    assert_eq!(names_after(&text, "crate::"), ["a", "d", "e", "g"]);
+    assert_eq!(names_after("use crate::{\n  a::{b},\n  c,\n};", "crate::"), ["a", "c"]);
+    assert_eq!(shipped("a\n#[cfg(test)]\nmod tests {}"), "a\n");
+    assert_eq!(code("let u = \"https://x\"; // y"), "let u = \"https://x\"; ");
+    assert_eq!(literals("f(\"a\", \"b\")").collect::<Vec<_>>(), ["a", "b"]);
+}
