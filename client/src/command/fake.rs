@@ -1,0 +1,401 @@
+//! An aggregator for tests: fixed answers over plain HTTP/2 on loopback, and a list of the changes it made.
+
+use crate::conn::Connection;
+use prost_types::Timestamp;
+use quorate_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
+use quorate_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
+use quorate_proto::v1::query_service_server::{QueryService, QueryServiceServer};
+use quorate_proto::v1::{create_token_request::Subject, watch_response::Event, *};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Endpoint, Server};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const NOW: i64 = 1_795_201_565;
+
+/// The aggregator.
+#[derive(Clone)]
+pub struct Fake {
+    /// Nodes on a page; 0 gives empty pages without end.
+    pub page: usize,
+    /// Whether watching is forbidden.
+    pub refuse_watch: bool,
+    /// The changes it was asked for, in order.
+    pub calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Default for Fake {
+    fn default() -> Fake {
+        Fake { page: 1000, refuse_watch: false, calls: Arc::default() }
+    }
+}
+
+impl Fake {
+    /// Serves for as long as the test runs.
+    pub async fn serve(&self) -> Connection {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = Server::builder()
+            .add_service(ClusterServiceServer::new(self.clone()))
+            .add_service(QueryServiceServer::new(self.clone()))
+            .add_service(AdminServiceServer::new(self.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        drop(tokio::spawn(server));
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        Connection::over(channel, Duration::from_secs(10))
+    }
+
+    /// The changes it was asked for, in order.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+fn at(seconds_ago: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: NOW - seconds_ago, nanos: 0 })
+}
+
+fn invalid(field: &str, problem: &str) -> Status {
+    let details = ErrorDetails::with_bad_request_violation(field, problem);
+    Status::with_error_details(Code::InvalidArgument, "bad request", details)
+}
+
+/// A calm cluster, and one in trouble.
+pub fn health() -> GetHealthResponse {
+    let calm = ClusterHealth {
+        cluster: "calm".into(),
+        status: Health::Healthy.into(),
+        healthy_nodes: 3,
+        total_nodes: 3,
+        quorum_status: QuorumStatus::Available.into(),
+        quorum: Some(Quorum { total: 3, need: 2, alive: 3, unknown: 0, margin: Some(1), zones: Vec::new() }),
+        since: at(10_000),
+        timestamp: at(0),
+        ..ClusterHealth::default()
+    };
+    let zone = |zone: &str, weight, alive, decides| ZoneRisk { zone: zone.into(), weight, alive, decides };
+    let zones = vec![zone("rack-a", 2, 2, true), zone("rack-b", 1, 0, false)];
+    let prod = ClusterHealth {
+        cluster: "prod".into(),
+        status: Health::Degraded.into(),
+        reasons: vec!["node n3 is down: not heard for 4 s".into(), "quorum at risk: evil\u{1b}[2J".into()],
+        healthy_nodes: 2,
+        degraded_nodes: vec!["n2".into()],
+        unhealthy_nodes: vec!["n3".into()],
+        quorum_status: QuorumStatus::AtRisk.into(),
+        quorum: Some(Quorum { total: 3, need: 2, alive: 2, unknown: 0, margin: Some(0), zones }),
+        since: at(100),
+        ..calm.clone()
+    };
+    GetHealthResponse { clusters: vec![calm, prod], timestamp: at(0) }
+}
+
+fn node(name: &str, liveness: Liveness, health: Health) -> Node {
+    let facts = HostFacts {
+        hostname: format!("host-{name}"),
+        os: "Debian GNU/Linux 12".into(),
+        kernel: "6.1.0".into(),
+        arch: "x86_64".into(),
+        cpu_model: "A CPU".into(),
+        cpu_count: 8,
+        memory_bytes: 16 << 30,
+        agent_version: "0.1.0".into(),
+        missing_rights: vec!["read /proc/1/io".into()],
+    };
+    Node {
+        name: name.into(),
+        cluster: "prod".into(),
+        role: MemberRole::Voter.into(),
+        zone: "rack-a".into(),
+        weight: 1,
+        liveness: liveness.into(),
+        health: health.into(),
+        since: at(100),
+        last_heard: at(0),
+        facts: Some(facts),
+        ..Node::default()
+    }
+}
+
+fn nodes() -> Vec<Node> {
+    let n2 = Node {
+        weight: 2,
+        maintenance: true,
+        reasons: vec!["clock is 3 s off".into()],
+        ..node("n2", Liveness::Up, Health::Degraded)
+    };
+    let n3 = Node {
+        zone: "rack-b".into(),
+        flapping: true,
+        reasons: vec!["not heard".into()],
+        last_heard: at(100),
+        ..node("n3", Liveness::Down, Health::Unhealthy)
+    };
+    let n4 = Node {
+        role: MemberRole::Observer.into(),
+        zone: String::new(),
+        since: None,
+        last_heard: None,
+        facts: None,
+        ..node("n4", Liveness::Unknown, Health::Unknown)
+    };
+    vec![node("n1", Liveness::Up, Health::Healthy), n2, n3, n4]
+}
+
+#[tonic::async_trait]
+impl ClusterService for Fake {
+    type WatchStream = tokio_stream::Iter<std::vec::IntoIter<Result<WatchResponse, Status>>>;
+
+    async fn get_health(
+        &self,
+        request: Request<GetHealthRequest>,
+    ) -> Result<Response<GetHealthResponse>, Status> {
+        let wanted = request.into_inner().cluster;
+        let mut answer = health();
+        answer.clusters.retain(|cluster| wanted.is_empty() || cluster.cluster == wanted);
+        if answer.clusters.is_empty() {
+            return Err(Status::not_found(format!("no cluster `{wanted}`")));
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_nodes(
+        &self,
+        request: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        let first: usize = request.into_inner().page_token.parse().unwrap_or(0);
+        let next = first + self.page;
+        let all = nodes();
+        let next_page_token = if next < all.len() { next.to_string() } else { String::new() };
+        let nodes = all.into_iter().skip(first).take(self.page).collect();
+        Ok(Response::new(ListNodesResponse { nodes, next_page_token }))
+    }
+
+    async fn get_node(&self, request: Request<GetNodeRequest>) -> Result<Response<GetNodeResponse>, Status> {
+        let name = request.into_inner().name;
+        let found = nodes().into_iter().find(|node| node.name == name);
+        let Some(node) = found else { return Err(invalid("name", &format!("`{name}` is not a name"))) };
+        let details = [("response_time_ms", "1"), ("offset_ms", "3000")];
+        let component = ComponentHealth {
+            component: "clock".into(),
+            node: name.clone(),
+            status: Health::Degraded.into(),
+            details: details.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            last_check: at(0),
+            timestamp: at(0),
+        };
+        let usage = |kind: ResourceType, usage_percent, total_available| ResourceUsage {
+            resource_type: kind.into(),
+            node: name.clone(),
+            usage_percent: Some(usage_percent),
+            total_available,
+            current_used: total_available.map(|total: f64| total * usage_percent / 100.0),
+            timestamp: at(0),
+        };
+        let memory = usage(ResourceType::Memory, 50.0, Some(17_179_869_184.0));
+        let dropped_by_cause = [("too_old".to_owned(), 60)].into();
+        Ok(Response::new(GetNodeResponse {
+            node: Some(node),
+            components: vec![component],
+            resources: vec![usage(ResourceType::Cpu, 12.5, None), memory],
+            delivery: Some(Delivery { collected: 1000, stored: 900, dropped_by_cause, series: 120 }),
+        }))
+    }
+
+    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        if self.refuse_watch {
+            return Err(Status::permission_denied("not any more"));
+        }
+        let step = |kind: &str, subject: &str, from: &str, to: &str, reason: &str| Transition {
+            at: at(0),
+            kind: kind.into(),
+            subject: subject.into(),
+            from: from.into(),
+            to: to.into(),
+            reason: reason.into(),
+        };
+        let full = FullState { revision: 1, clusters: health().clusters, nodes: nodes(), missed: 0 };
+        let n1 = Node { reasons: vec!["not heard".into()], ..node("n1", Liveness::Down, Health::Unhealthy) };
+        let changes = Changes {
+            revision: 2,
+            clusters: Vec::new(),
+            nodes: vec![n1],
+            removed_nodes: vec!["n9".into()],
+            transitions: vec![
+                step("node", "n1", "up", "down", "not heard for 4 s"),
+                step("quorum", "prod", "at_risk", "lost", ""),
+                step("rebooted", "n2", "", "", "new boot"),
+            ],
+        };
+        let events = vec![Event::Full(full), Event::Changes(changes)];
+        let events: Vec<_> =
+            events.into_iter().map(|event| Ok(WatchResponse { event: Some(event) })).collect();
+        Ok(Response::new(tokio_stream::iter(events)))
+    }
+}
+
+fn labels(node: &str) -> Vec<Label> {
+    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
+    vec![label("node", node), label("__name__", "node_load1")]
+}
+
+#[tonic::async_trait]
+impl QueryService for Fake {
+    async fn query_latest(
+        &self,
+        request: Request<QueryLatestRequest>,
+    ) -> Result<Response<QueryLatestResponse>, Status> {
+        if request.into_inner().selector != "node_load1" {
+            return Err(invalid("selector", "unexpected end of input"));
+        }
+        let series = |node, value| LatestSeries {
+            labels: labels(node),
+            sample: Some(Sample { timestamp: at(0), value }),
+        };
+        Ok(Response::new(QueryLatestResponse {
+            series: vec![series("n1", 0.25), series("n2", f64::NAN)],
+            left_out: 7,
+            warnings: vec!["n3 is down".into()],
+        }))
+    }
+
+    async fn query_recent(
+        &self,
+        _: Request<QueryRecentRequest>,
+    ) -> Result<Response<QueryRecentResponse>, Status> {
+        let sample = |ago, value| Sample { timestamp: at(ago), value };
+        let samples = vec![sample(2, 1.0), sample(1, 2.0)];
+        let series = vec![RecentSeries { labels: labels("n1"), samples }];
+        Ok(Response::new(QueryRecentResponse { series, left_out: 0, warnings: Vec::new() }))
+    }
+
+    async fn list_processes(
+        &self,
+        request: Request<ListProcessesRequest>,
+    ) -> Result<Response<ListProcessesResponse>, Status> {
+        let node = request.into_inner().node;
+        if node != "n1" {
+            return Err(Status::unavailable(format!("{node} has no session")));
+        }
+        let big = Process {
+            pid: 4242,
+            parent_pid: 1,
+            name: "bad\u{9b}name".into(),
+            group: "postgres".into(),
+            user: "root".into(),
+            state: "R".into(),
+            cpu_percent: 150.0,
+            memory_bytes: 1 << 30,
+            memory_percent: 3.1,
+            threads: 12,
+            read_bytes: Some(1536),
+            written_bytes: Some(0),
+            ..Process::default()
+        };
+        let small = Process {
+            pid: 7,
+            name: "nginx".into(),
+            group: "nginx".into(),
+            user: "www".into(),
+            state: "S".into(),
+            cpu_percent: 0.0,
+            memory_bytes: 1 << 20,
+            memory_percent: 0.1,
+            threads: 1,
+            read_bytes: None,
+            written_bytes: None,
+            ..big.clone()
+        };
+        Ok(Response::new(ListProcessesResponse {
+            node,
+            timestamp: at(0),
+            processes: vec![big, small],
+            left_out: 40,
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Fake {
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<CreateTokenResponse>, Status> {
+        let request = request.into_inner();
+        let lifetime = request.lifetime.map(|lifetime| lifetime.seconds);
+        self.note(match request.subject.ok_or_else(|| invalid("subject", "is missing"))? {
+            Subject::Node(node) => format!(
+                "create node {} cluster={} role={} zone={} weight={} replace={} lifetime={lifetime:?}",
+                node.name, node.cluster, node.role, node.zone, node.weight, node.replace
+            ),
+            Subject::User(user) => {
+                format!("create user {} role={} lifetime={lifetime:?}", user.name, user.role)
+            }
+        });
+        Ok(Response::new(CreateTokenResponse {
+            token_id: "0123".into(),
+            token: "q1.secret".into(),
+            command: "quorate-agent enroll --token q1.secret".into(),
+            expires: at(0),
+        }))
+    }
+
+    async fn list_tokens(
+        &self,
+        _: Request<ListTokensRequest>,
+    ) -> Result<Response<ListTokensResponse>, Status> {
+        let token = Token {
+            token_id: "0123".into(),
+            subject: "n1".into(),
+            role: "agent".into(),
+            created: at(0),
+            expires: None,
+            state: "unused".into(),
+        };
+        Ok(Response::new(ListTokensResponse { tokens: vec![token] }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<RevokeTokenRequest>,
+    ) -> Result<Response<RevokeTokenResponse>, Status> {
+        self.note(format!("revoke token {}", request.into_inner().token_id));
+        Ok(Response::new(RevokeTokenResponse {}))
+    }
+
+    async fn revoke_node(
+        &self,
+        request: Request<RevokeNodeRequest>,
+    ) -> Result<Response<RevokeNodeResponse>, Status> {
+        let RevokeNodeRequest { name, reason } = request.into_inner();
+        self.note(format!("revoke {name} {reason}"));
+        Ok(Response::new(RevokeNodeResponse {}))
+    }
+
+    async fn forget_node(
+        &self,
+        request: Request<ForgetNodeRequest>,
+    ) -> Result<Response<ForgetNodeResponse>, Status> {
+        let name = request.into_inner().name;
+        if name == "forbidden" {
+            return Err(Status::permission_denied("role viewer may not call ForgetNode"));
+        }
+        self.note(format!("forget {name}"));
+        Ok(Response::new(ForgetNodeResponse {}))
+    }
+
+    async fn set_maintenance(
+        &self,
+        request: Request<SetMaintenanceRequest>,
+    ) -> Result<Response<SetMaintenanceResponse>, Status> {
+        let SetMaintenanceRequest { name, maintenance } = request.into_inner();
+        self.note(format!("maintenance {name} {}", if maintenance { "on" } else { "off" }));
+        Ok(Response::new(SetMaintenanceResponse {}))
+    }
+}

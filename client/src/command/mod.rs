@@ -1,0 +1,53 @@
+//! One file per command: its flags, its calls, its drawing.
+//!
+//! A command gives the exit code of the program or an error; it writes through [`Output`] only.
+
+pub mod admin;
+pub mod check_config;
+pub mod completions;
+pub mod demo;
+pub mod node;
+pub mod nodes;
+pub mod processes;
+pub mod query;
+pub mod status;
+pub mod token;
+pub mod watch;
+
+#[cfg(test)]
+mod fake;
+
+use crate::cli::{Cli, Command, Global};
+use crate::config::Target;
+use crate::conn::Connection;
+use crate::environment::Environment;
+use crate::output::Output;
+
+/// Does what the command line says.
+pub async fn run(cli: Cli, environment: &Environment, output: &mut Output) -> anyhow::Result<u8> {
+    let connect = || connect(&cli.global, environment);
+    match cli.command {
+        Command::Status(args) => status::run(&args, &connect().await?, output).await,
+        Command::Nodes(args) => nodes::run(&args, &connect().await?, output).await,
+        Command::Node(args) => node::run(&args, &connect().await?, output).await,
+        Command::Watch(args) => {
+            let target = target(&cli.global, environment)?;
+            watch::run(&args, &async || Ok(Connection::open(&target).await?), output).await
+        }
+        Command::Query(args) => query::run(&args, &connect().await?, output).await,
+        Command::Ps(args) => processes::run(&args, &connect().await?, output).await,
+        Command::Token(args) => token::run(&args, &connect().await?, output).await,
+        Command::Demo(args) => demo::run(&args, output).await,
+        Command::CheckConfig(args) => check_config::run(&args, output),
+        Command::Completions { shell } => completions::run(shell, output),
+    }
+}
+
+async fn connect(global: &Global, environment: &Environment) -> anyhow::Result<Connection> {
+    Ok(Connection::open(&target(global, environment)?).await?)
+}
+
+fn target(global: &Global, environment: &Environment) -> anyhow::Result<Target> {
+    let file = global.config.as_deref();
+    Ok(Target::resolve(global.target(), file, environment.config_dir.as_deref())?)
+}

@@ -1,0 +1,149 @@
+//! `quorate query latest|recent SELECTOR`: samples, newest or of the last minutes.
+
+use crate::conn::Connection;
+use crate::mark::Marks;
+use crate::output::Output;
+use crate::table::{Table, left, right};
+use crate::text::{Style, Text};
+use crate::view::{LatestList, RecentList, series_name};
+
+/// The flags.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to read.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What to read.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// The newest value of every series that the selector matches
+    Latest {
+        /// As in Prometheus: node_load1{node="n1"}
+        selector: String,
+        /// Most series
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// The samples of the last seconds of every series that the selector matches
+    Recent {
+        /// As in Prometheus: node_load1{node="n1"}
+        selector: String,
+        /// How far back, at most 900
+        #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=900))]
+        seconds: u32,
+        /// Most series
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+}
+
+/// Reads the samples and shows them.
+pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
+    let (left_out, warnings) = match &args.what {
+        What::Latest { selector, limit } => {
+            let list = conn.latest(selector, *limit).await?;
+            output.show(&list, draw_latest)?;
+            (list.left_out, list.warnings)
+        }
+        What::Recent { selector, seconds, limit } => {
+            let list = conn.recent(selector, *seconds, *limit).await?;
+            output.show(&list, draw_recent)?;
+            (list.left_out, list.warnings)
+        }
+    };
+    for warning in warnings {
+        output.message(&format!("warning: {warning}"));
+    }
+    if left_out > 0 {
+        output.message(&format!("{left_out} more series match: narrow the selector or raise --limit"));
+    }
+    Ok(0)
+}
+
+fn draw_latest(list: &LatestList, _: Marks) -> Vec<Text> {
+    let mut table = Table::new(&[left("SERIES"), right("VALUE"), left("TIME")]);
+    for series in &list.series {
+        let (value, time) = match series.sample {
+            None => ("-".to_owned(), "-".to_owned()),
+            Some(sample) => {
+                (sample.value.to_string(), sample.timestamp.map(|at| at.to_string()).unwrap_or_default())
+            }
+        };
+        table.row([series_name(&series.labels).into(), value.into(), Text::new().with(Style::Dim, time)]);
+    }
+    table.lines()
+}
+
+/// A heading for each series, then a line for each sample, oldest first.
+fn draw_recent(list: &RecentList, _: Marks) -> Vec<Text> {
+    let mut lines = Vec::new();
+    for series in &list.series {
+        lines.push(Text::new().with(Style::Bold, series_name(&series.labels)));
+        for sample in &series.samples {
+            let time = sample.timestamp.map(|at| at.to_string()).unwrap_or_default();
+            lines.push(
+                Text::new()
+                    .with(Style::Dim, format!("  {time}  "))
+                    .with(Style::Plain, sample.value.to_string()),
+            );
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Format;
+    use crate::command::fake::Fake;
+    use crate::output::tests::captured;
+
+    async fn check(what: What, format: Format) -> (String, String) {
+        let conn = Fake::default().serve().await;
+        let (mut output, results, messages) = captured(format);
+        if let Err(error) = run(&Args { what }, &conn, &mut output).await {
+            return (results.text(), format!("{error:#}"));
+        }
+        (results.text(), messages.text())
+    }
+
+    #[tokio::test]
+    async fn latest() {
+        let what = || What::Latest { selector: "node_load1".into(), limit: 2 };
+        let (results, messages) = check(what(), Format::Table).await;
+        assert_eq!(
+            results,
+            "\
+SERIES                 VALUE  TIME
+node_load1{node=\"n1\"}   0.25  2026-11-20T19:06:05.000Z
+node_load1{node=\"n2\"}    NaN  2026-11-20T19:06:05.000Z
+"
+        );
+        let expect = "quorate: warning: n3 is down\nquorate: 7 more series match: narrow the selector or raise --limit\n";
+        assert_eq!(messages, expect);
+        let (results, _) = check(what(), Format::Json).await;
+        let json: serde_json::Value = serde_json::from_str(&results).unwrap();
+        assert_eq!(json["series"][0]["labels"]["__name__"], "node_load1");
+        assert_eq!(json["series"][0]["sample"]["value"], 0.25);
+        assert_eq!(json["series"][1]["sample"]["value"], "NaN");
+        assert_eq!(json["left_out"], 7);
+    }
+
+    #[tokio::test]
+    async fn recent() {
+        let what = What::Recent { selector: "node_load1".into(), seconds: 2, limit: 9 };
+        let (results, _) = check(what, Format::Table).await;
+        let expect =
+            "node_load1{node=\"n1\"}\n  2026-11-20T19:06:03.000Z  1\n  2026-11-20T19:06:04.000Z  2\n";
+        assert_eq!(results, expect);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_selector_is_named() {
+        let what = What::Latest { selector: "{".into(), limit: 2 };
+        let expect = "failed to query: invalid: bad request; `selector`: unexpected end of input";
+        assert_eq!(check(what, Format::Table).await, (String::new(), expect.to_owned()));
+    }
+}

@@ -1,0 +1,81 @@
+//! Opening the connection: TCP, mutual TLS, HTTP/2. Fails once, at the start, with one clear cause.
+
+use super::tls::{Credential, TlsError, client_config, load_roots};
+use crate::config::{Address, Target};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// A TCP connect or a TLS handshake that takes longer has failed.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A peer that vanished is noticed within twice this time, also by a watch that waits for news.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file of the credential cannot be used.
+    #[error(transparent)]
+    Credential(#[from] TlsError),
+    /// The address cannot be the name of a server.
+    #[error("address `{0}` is not a valid server name")]
+    Address(String),
+    /// Nobody answered, or not as our aggregator does.
+    #[error("failed to connect to {0}: {1}")]
+    Connect(String, String),
+}
+
+/// Connects to the aggregator that `target` names and shows the credential that it names.
+pub async fn open(target: &Target) -> Result<Channel, OpenError> {
+    let own = Credential::load(&target.cert, &target.key)?;
+    let tls = Arc::new(client_config(&load_roots(&target.ca)?, own)?);
+    let invalid = || OpenError::Address(target.address.to_string());
+    let server = ServerName::try_from(target.address.host.clone()).map_err(|_| invalid())?;
+    // The scheme says http because the connector below speaks TLS itself.
+    let endpoint = Endpoint::from_shared(format!("http://{}", target.address))
+        .map_err(|_| invalid())?
+        .connect_timeout(CONNECT_MAX)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true);
+    let address = target.address.clone();
+    let connector = tower::service_fn(move |_: Uri| {
+        let (address, server, tls) = (address.clone(), server.clone(), tls.clone());
+        async move { handshake(&address, server, tls).await.map(TokioIo::new) }
+    });
+    let connected = endpoint.connect_with_connector(connector).await;
+    connected.map_err(|error| OpenError::Connect(target.address.to_string(), innermost(&error)))
+}
+
+async fn handshake(
+    address: &Address,
+    server: ServerName<'static>,
+    tls: Arc<rustls::ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let both = async {
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        stream.set_nodelay(true)?;
+        TlsConnector::from(tls).connect(server, stream).await
+    };
+    let late =
+        || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", CONNECT_MAX.as_secs()));
+    tokio::time::timeout(CONNECT_MAX, both).await.map_err(|_| late())?
+}
+
+/// The cause at the bottom of a chain: what lies above it says "transport error" three times.
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    let Some(error) = last.downcast_ref::<io::Error>() else { return last.to_string() };
+    // An error of the system says its kind better than its number does.
+    if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() }
+}

@@ -1,0 +1,203 @@
+//! The one place that writes to the terminal: results to stdout, messages to stderr.
+//!
+//! Decides about colour and characters, and nothing about content. Nobody reading any more is no failure:
+//! see [`is_closed_pipe`].
+
+use crate::cli::{ColorChoice, Format};
+use crate::environment::Environment;
+use crate::mark::Marks;
+use crate::text::{Text, clean, steers};
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// Where results and messages go, and how they look.
+pub struct Output {
+    results: Box<dyn Write + Send>,
+    messages: Box<dyn Write + Send>,
+    format: Format,
+    color: bool,
+    marks: Marks,
+}
+
+impl Output {
+    /// The streams of this process.
+    pub fn new(format: Format, choice: ColorChoice, environment: &Environment) -> Output {
+        let color = wants_color(choice, environment, io::stdout().is_terminal());
+        let marks = Marks { unicode: environment.utf8 };
+        Output::to(Box::new(io::stdout()), Box::new(io::stderr()), format).with_look(color, marks)
+    }
+
+    /// Any two streams, without colour, with Unicode.
+    pub fn to(results: Box<dyn Write + Send>, messages: Box<dyn Write + Send>, format: Format) -> Output {
+        Output { results, messages, format, color: false, marks: Marks { unicode: true } }
+    }
+
+    /// The same streams with another look.
+    pub fn with_look(self, color: bool, marks: Marks) -> Output {
+        Output { color, marks, ..self }
+    }
+
+    /// What was asked for with `--output`.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The characters that may be used.
+    pub fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// A result: as lines drawn for people, or as one JSON document.
+    pub fn show<T: Serialize>(
+        &mut self,
+        value: &T,
+        draw: impl FnOnce(&T, Marks) -> Vec<Text>,
+    ) -> io::Result<()> {
+        match self.format {
+            Format::Json => self.document(&serde_json::to_string_pretty(value)?),
+            Format::Table => self.lines(&draw(value, self.marks)),
+        }
+    }
+
+    /// A result in JSON on one line, whatever the format.
+    pub fn json_line<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        self.document(&serde_json::to_string(value)?)
+    }
+
+    /// Lines for people.
+    pub fn lines(&mut self, lines: &[Text]) -> io::Result<()> {
+        for line in lines {
+            writeln!(self.results, "{}", line.paint(self.color))?;
+        }
+        self.results.flush()
+    }
+
+    /// Text as it is, such as a completion script.
+    pub fn raw(&mut self, text: &[u8]) -> io::Result<()> {
+        self.results.write_all(text)?;
+        self.results.flush()
+    }
+
+    /// A message beside the results; that it cannot be written changes nothing.
+    pub fn message(&mut self, text: &str) {
+        writeln!(self.messages, "quorate: {}", clean(text)).ok();
+    }
+
+    fn document(&mut self, json: &str) -> io::Result<()> {
+        writeln!(self.results, "{}", escape_json(json))?;
+        self.results.flush()
+    }
+}
+
+/// Whether an error only says that the reader of our output went away.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn wants_color(choice: ColorChoice, environment: &Environment, terminal: bool) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if environment.no_color => false,
+        ColorChoice::Auto if environment.force_color => true,
+        ColorChoice::Auto => terminal && !environment.dumb,
+    }
+}
+
+/// JSON with every character that steers a terminal escaped. Outside of strings JSON has none of them but
+/// line feeds, which stay, so the document keeps its meaning.
+fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && steers(c) {
+            // All that steers lies in the basic plane: one escape each.
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    /// A stream that a test can read.
+    #[derive(Clone, Default)]
+    pub struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        /// What was written so far.
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// An output with its results and its messages.
+    pub fn captured(format: Format) -> (Output, Captured, Captured) {
+        let (results, messages) = (Captured::default(), Captured::default());
+        (Output::to(Box::new(results.clone()), Box::new(messages.clone()), format), results, messages)
+    }
+
+    #[test]
+    fn colour_is_decided_as_users_expect() {
+        let none = Environment::default();
+        let no_color = Environment { no_color: true, force_color: true, ..none.clone() };
+        let force = Environment { force_color: true, ..none.clone() };
+        let dumb = Environment { dumb: true, ..none.clone() };
+        for (choice, environment, terminal, expect) in [
+            (ColorChoice::Auto, &none, true, true),
+            (ColorChoice::Auto, &none, false, false),
+            (ColorChoice::Auto, &no_color, true, false),
+            (ColorChoice::Auto, &force, false, true),
+            (ColorChoice::Auto, &dumb, true, false),
+            (ColorChoice::Always, &no_color, false, true),
+            (ColorChoice::Never, &force, true, false),
+        ] {
+            assert_eq!(wants_color(choice, environment, terminal), expect, "{choice:?} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_steers_nothing() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\n\"ä";
+        let (mut output, results, _) = captured(Format::Json);
+        output.show(&vec![hostile], |_, _| Vec::new()).unwrap();
+        let text = results.text();
+        assert!(!text.chars().any(|c| c != '\n' && steers(c)), "{text:?}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).unwrap(), [hostile]);
+    }
+
+    #[test]
+    fn messages_are_one_clean_line() {
+        let (mut output, results, messages) = captured(Format::Table);
+        output.message("no\nnode `\u{1b}c`");
+        assert_eq!(
+            (results.text().as_str(), messages.text().as_str()),
+            ("", "quorate: no node `\\u{1b}c`\n")
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_recognised() {
+        let pipe = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("failed to write");
+        assert!(is_closed_pipe(&pipe));
+        assert!(!is_closed_pipe(&anyhow::anyhow!("broken pipe")));
+    }
+}

@@ -1,0 +1,117 @@
+//! Numbers as people read and write them: durations, sizes, samples.
+
+use crate::view::Stamp;
+use std::time::Duration;
+
+/// A span of time with its one or two leading units: `850 ms`, `4 s`, `3 min 20 s`, `2 d 5 h`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let pair = |big: u64, big_unit, small: u64, small_unit| match small {
+        0 => format!("{big} {big_unit}"),
+        small => format!("{big} {big_unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{seconds} s"),
+        60..3600 => pair(seconds / 60, "min", seconds % 60, "s"),
+        3600..86_400 => pair(seconds / 3600, "h", seconds / 60 % 60, "min"),
+        _ => pair(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
+    }
+}
+
+/// How long before `now` something was; nothing if it lies in the future, as another clock may have it.
+pub fn age(now: Stamp, then: Stamp) -> Duration {
+    let nanoseconds = now.0.0.saturating_sub(then.0.0).max(0);
+    Duration::from_nanos(nanoseconds.cast_unsigned())
+}
+
+/// A size in binary units with three or four digits: `512 B`, `1.5 KiB`, `15.6 GiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// Reads `15m`, `1h30m`, `20s`, `500ms`, `7d`. A bare number is refused: nobody knows its unit.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let refuse = || format!("`{text}` is not a duration such as 20s, 15m, 1h30m or 7d");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
+        let count: u64 = rest[..digits].parse().map_err(|_| refuse())?;
+        rest = &rest[digits..];
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit_ms = unit_ms(&rest[..end]).ok_or_else(refuse)?;
+        let part = Duration::from_millis(count.checked_mul(unit_ms).ok_or_else(refuse)?);
+        total = total.checked_add(part).ok_or_else(refuse)?;
+        rest = &rest[end..];
+    }
+    if total.is_zero() { Err(refuse()) } else { Ok(total) }
+}
+
+fn unit_ms(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_well() {
+        for (ms, text) in [
+            (850, "850 ms"),
+            (4_999, "4 s"),
+            (200_000, "3 min 20 s"),
+            (120_000, "2 min"),
+            (3_600_000 * 53, "2 d 5 h"),
+            (3_660_000, "1 h 1 min"),
+        ] {
+            assert_eq!(span(Duration::from_millis(ms)), text);
+        }
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        for (count, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (16 << 30, "16.0 GiB"), (u64::MAX, "16.0 EiB")]
+        {
+            assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn durations_are_read_strictly() {
+        for (text, ms) in [("20s", 20_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("500ms", 500)] {
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(ms));
+        }
+        for bad in ["", "5", "s", "1x", "-5s", "1.5h", "0s", "5 s", "99999999999999999d", "10sm", "１s"] {
+            assert!(parse_duration(bad).unwrap_err().contains("not a duration"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_future_has_no_age() {
+        assert_eq!(age(Stamp::from_secs(5), Stamp::from_secs(9)), Duration::ZERO);
+        assert_eq!(age(Stamp::from_secs(9), Stamp::from_secs(5)), Duration::from_secs(4));
+    }
+}
