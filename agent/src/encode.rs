@@ -62,8 +62,8 @@ pub struct Cutter {
 impl Cutter {
     /// Cuts one round. At least one tick comes out of it: a round without samples is a heartbeat.
     pub fn cut(&mut self, round: Round) -> Vec<Tick> {
-        self.apply(&round);
-        let mut changes = Changes { groups: round.groups, registered: round.registered, retired: round.retired };
+        let groups = self.apply(&round);
+        let mut changes = Changes { groups, registered: round.registered, retired: round.retired };
         let cells: Arc<[i64]> = round.cells.into();
         let sampled: Vec<u32> = round.sampled.into_iter().filter(|group| self.live_of(*group) > 0).collect();
         let windows: BTreeSet<Window> = sampled.iter().filter_map(|group| self.window_of(*group)).collect();
@@ -93,8 +93,10 @@ impl Cutter {
         ticks
     }
 
-    fn apply(&mut self, round: &Round) {
-        for group in &round.groups {
+    /// Takes in what began and ended; gives the groups that are new.
+    fn apply(&mut self, round: &Round) -> Vec<GroupInfo> {
+        let new: Vec<GroupInfo> = round.groups.iter().skip(self.windows.len()).cloned().collect();
+        for group in &new {
             self.windows.push(Window::of_interval_ms(group.interval_ms));
             self.live.push(0);
         }
@@ -107,6 +109,7 @@ impl Cutter {
                 self.live[group as usize] -= 1;
             }
         }
+        new
     }
 
     fn live_of(&self, group: u32) -> u64 {
@@ -151,7 +154,7 @@ mod tests {
         Round {
             at: Now::default(),
             next_due_ms: 1000,
-            groups: Vec::new(),
+            groups: [group(0, 1_000), group(1, 60_000), group(2, 1_000)].into(),
             registered: Vec::new(),
             retired: Vec::new(),
             sampled: sampled.to_vec(),
@@ -162,11 +165,8 @@ mod tests {
     #[test]
     fn one_tick_for_each_window_and_a_heartbeat_for_none() {
         let mut cutter = Cutter::default();
-        let first = Round {
-            groups: vec![group(0, 1_000), group(1, 60_000), group(2, 1_000)],
-            registered: vec![series(0, 0), series(0, 1), series(1, 2)],
-            ..round(&[0, 1, 2])
-        };
+        let registered = vec![series(0, 0), series(0, 1), series(1, 2)];
+        let first = Round { registered, ..round(&[0, 1, 2]) };
         let ticks = cutter.cut(first);
         let shape: Vec<_> = ticks.iter().map(|t| (t.seq, t.window, t.sampled.clone(), t.collected_total)).collect();
         assert_eq!(

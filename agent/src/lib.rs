@@ -6,9 +6,25 @@
 //!
 //! It judges nothing, runs no programs, and listens on no port.
 
+pub mod answer;
+mod app;
+mod cli;
+pub mod config;
 pub mod encode;
+pub mod enrol;
+pub mod epoch;
+pub mod once;
 pub mod sample;
+pub mod send;
 pub mod session;
 pub mod spool;
 #[cfg(test)]
 mod testing;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    quorate_common::program::exit("quorate-agent", app::main(cli::Cli::parse()))
+}

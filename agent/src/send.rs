@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 /// Messages that may wait for the stream to take them; more wait in the spool.
 const OUTBOX_MAX: usize = 64;
@@ -49,6 +49,24 @@ enum Ended {
     Drained,
 }
 
+impl Ended {
+    /// Whether the aggregator ended the session for something this agent did: coming back at once would not help.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Ended::Status(status) => matches!(
+                status.code(),
+                Code::InvalidArgument
+                    | Code::FailedPrecondition
+                    | Code::PermissionDenied
+                    | Code::Unauthenticated
+                    | Code::ResourceExhausted
+                    | Code::Aborted
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// Everything that sending needs.
 pub struct Sender {
     /// Who this agent is.
@@ -67,6 +85,8 @@ pub struct Sender {
     pub clock: Arc<dyn Clock>,
     /// For jitter.
     pub rng: Box<dyn Rng>,
+    /// Whether the session that ended last had become live.
+    pub was_live: bool,
 }
 
 impl Sender {
@@ -84,10 +104,15 @@ impl Sender {
             };
             let Err(ended) = ended else { return };
             turn += 1;
-            let wait = backoff.next(&mut *self.rng);
-            tracing::warn!(
-                class = "failure", address, reason = chain(&ended), retry_ms = wait.as_millis() as u64, "session ended"
-            );
+            let now = self.clock.now().boot;
+            let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {
+                backoff.lost(now, &mut *self.rng)
+            } else {
+                backoff.refused(now, &mut *self.rng)
+            };
+            let wait = again.since(now);
+            let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(class = "failure", address, reason = chain(&ended), retry_ms, "session ended");
             if self.spool_for(wait, &mut cutter, &shutdown).await.is_none() {
                 return;
             }
@@ -161,7 +186,8 @@ impl Sender {
             match effect {
                 Effect::None => {}
                 Effect::Live => {
-                    backoff.reset();
+                    backoff.accepted();
+                    self.was_live = true;
                     tracing::info!(class = "success", "session is live");
                 }
                 Effect::Answer(Request { kind: RequestKind::Drain, .. }) => {
@@ -196,9 +222,6 @@ struct Stream {
 
 impl Stream {
     async fn send(&mut self, message: AgentMessage) -> Result<(), Ended> {
-        if self.outbox.try_reserve().is_ok_and(|permit| { permit.send(message.clone().into()); true }) {
-            return Ok(());
-        }
         // The stream takes nothing more: either it is over, and the other half knows why, or it stalls.
         let sent = tokio::time::timeout(crate::session::ACK_DEADLINE, self.outbox.send(message.into())).await;
         match sent {

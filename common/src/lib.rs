@@ -11,6 +11,7 @@ pub mod disk;
 pub mod error;
 pub mod model;
 pub mod net;
+pub mod program;
 pub mod quantity;
 pub mod rng;
 pub mod shutdown;

@@ -78,6 +78,18 @@ impl Shutdown {
     }
 }
 
+impl Shutdown {
+    /// Asks to stop when standard input ends: whoever holds its other end has ended.
+    pub fn ask_on_stdin_eof(&self) -> std::io::Result<()> {
+        let shutdown = self.clone();
+        let watch = move || {
+            std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()).ok();
+            shutdown.ask();
+        };
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(watch).map(drop)
+    }
+}
+
 struct StopOnPanic {
     name: &'static str,
     shutdown: Shutdown,

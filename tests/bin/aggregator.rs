@@ -1,2 +1,5 @@
-//! One line: the program is its library.
-fn main() {}
+//! The aggregator's program; see the library.
+
+fn main() -> std::process::ExitCode {
+    quorate_aggregator::main()
+}

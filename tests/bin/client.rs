@@ -1,2 +1,4 @@
 //! One line: the program is its library.
-fn main() {}
+fn main() -> std::process::ExitCode {
+    quorate::main()
+}

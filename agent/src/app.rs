@@ -1,0 +1,156 @@
+//! Wiring: parse, build, run. The only file that sees every stage.
+
+use crate::answer::Answerer;
+use crate::cli::{Cli, Command, Common, OnceFormat, Run};
+use crate::config::Config;
+use crate::sample::Sampling;
+use crate::send::Sender;
+use crate::session::Introduction;
+use crate::spool::Spool;
+use crate::{enrol, epoch, once, sample};
+use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::config::{Environment, load};
+use quorate_common::program::Failure;
+use quorate_common::rng::SystemRng;
+use quorate_common::shutdown::Shutdown;
+use quorate_common::{telemetry, tls};
+use rustls::ClientConfig;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long stopping may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// Rounds that may wait for encoding; sampling skips a tick when there is no room.
+const ROUNDS_MAX: usize = 4;
+
+/// Does what the command line says.
+pub fn main(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        None => start(&cli.run),
+        Some(Command::Run(run)) => start(&run),
+        Some(Command::CheckConfig { common }) => configure(&common).map(drop),
+        Some(Command::Enroll { token, common }) => {
+            let config = configure(&common)?;
+            telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
+            runtime()?.block_on(enroll(&token, &config.state_dir))
+        }
+    }
+}
+
+fn start(run: &Run) -> Result<(), Failure> {
+    let config = configure(&run.common)?;
+    if run.once {
+        return print_once(&config, run.format);
+    }
+    telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::new();
+        let agent = build(config, &shutdown)?;
+        shutdown.ask_on_signal().map_err(|error| Failure::failed(&error))?;
+        if run.stop_on_stdin_eof {
+            shutdown.ask_on_stdin_eof().map_err(|error| Failure::failed(&error))?;
+        }
+        agent.run(shutdown).await
+    })
+}
+
+/// The configuration as files, environment and flags have it.
+fn configure(common: &Common) -> Result<Config, Failure> {
+    let loaded = load::<Config>("agent", common.config.as_deref(), &Environment::capture());
+    let mut config = loaded.map_err(|error| Failure::configuration(&error))?.value;
+    if let Some(dir) = &common.dir {
+        config.state_dir.clone_from(dir);
+    }
+    config.log.level = common.log_level.unwrap_or(config.log.level);
+    config.log.format = common.log_format.unwrap_or(config.log.format);
+    config.sample.check().map_err(|error| Failure::configuration(&error))?;
+    Ok(config)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|error| Failure::failed(&error))
+}
+
+fn print_once(config: &Config, format: OnceFormat) -> Result<(), Failure> {
+    let out = std::io::stdout().lock();
+    let printed = match format {
+        OnceFormat::Text => once::text(&config.sample, &SystemClock, out),
+        OnceFormat::Json => once::json(&config.sample, &SystemClock, out),
+    };
+    printed.map_err(|error| Failure::failed(&error))
+}
+
+async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
+    let enrolled = enrol::enrol(token, state_dir, &SystemClock).await.map_err(|error| Failure::failed(&error))?;
+    tracing::info!(class = "success", node = enrolled.name, dir = %state_dir.display(), "enrolled");
+    Ok(())
+}
+
+/// An agent that is ready to run.
+struct Agent {
+    sender: Sender,
+    sampling: Sampling,
+}
+
+/// Reads what is needed and opens nothing: connecting is not part of starting up.
+fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (tls, aggregators) = identity(&config)?;
+    let epoch = epoch::begin(&config.state_dir, &mut SystemRng).map_err(|error| Failure::failed(&error))?;
+    let me = Introduction {
+        epoch,
+        boot_id: sample::boot_id().map_err(|error| Failure::failed(&error))?,
+        interval_ms: config.sample.interval_ms,
+        facts: sample::host_facts(),
+    };
+    let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
+    let sampling = sample::start(config.sample, clock.clone(), rounds).map_err(|error| Failure::failed(&error))?;
+    let sender = Sender {
+        me,
+        aggregators,
+        tls: tls.clone(),
+        rounds: inbox,
+        answerer: Answerer::new(tls, sampling.commands(), shutdown.clone()),
+        spool: Spool::new(config.spool),
+        clock,
+        rng: Box::new(SystemRng),
+        was_live: false,
+    };
+    Ok(Agent { sender, sampling })
+}
+
+fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
+    let state = enrol::State::below(&config.state_dir);
+    let credential =
+        tls::Credential::load(&state.certificate, &state.key).map_err(|error| Failure::failed(&error))?;
+    let roots = tls::load_roots(&state.roots).map_err(|error| Failure::failed(&error))?;
+    let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
+    let aggregators = match config.aggregators.is_empty() {
+        false => config.aggregators.clone(),
+        true => state.aggregators().map_err(|error| Failure::failed(&error))?,
+    };
+    Ok((Arc::new(tls), aggregators))
+}
+
+impl Agent {
+    async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
+        let Agent { sender, sampling } = self;
+        tracing::info!(class = "success", aggregators = ?sender.aggregators, "agent started");
+        shutdown.spawn("send", sender.run(shutdown.clone()));
+        shutdown.asked().await;
+        tracing::info!(class = "action", "stopping");
+        sampling.stop();
+        if shutdown.finished(STOP_DEADLINE).await {
+            Ok(())
+        } else {
+            Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))
+        }
+    }
+}

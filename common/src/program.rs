@@ -1,0 +1,49 @@
+//! How a program of ours begins and ends: its exit codes, and the one place where its last error is printed.
+
+use crate::error::chain;
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Everything went as it should.
+pub const SUCCESS: u8 = 0;
+/// It did not.
+pub const FAILURE: u8 = 1;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// The configuration is wrong: starting again would not help.
+pub const CONFIGURATION: u8 = 78;
+
+/// The way a program ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong; one line for each problem.
+    Configuration(String),
+    /// Something failed.
+    Failed(String),
+}
+
+impl Failure {
+    /// The configuration is wrong.
+    pub fn configuration(error: &dyn Error) -> Failure {
+        Failure::Configuration(chain(error))
+    }
+
+    /// Something failed.
+    pub fn failed(error: &dyn Error) -> Failure {
+        Failure::Failed(chain(error))
+    }
+}
+
+/// Prints how a program failed, if it did, and gives its exit code.
+#[allow(clippy::print_stderr, reason = "the last word of a program, whether or not events are told")]
+pub fn exit(program: &str, result: Result<(), Failure>) -> ExitCode {
+    let (text, code) = match result {
+        Ok(()) => return ExitCode::from(SUCCESS),
+        Err(Failure::Configuration(text)) => (text, CONFIGURATION),
+        Err(Failure::Failed(text)) => (text, FAILURE),
+    };
+    for line in text.lines() {
+        eprintln!("{program}: {line}");
+    }
+    ExitCode::from(code)
+}
