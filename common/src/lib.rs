@@ -4,7 +4,9 @@
 //! imported. The model holds plain values; the cell codec turns rows of values into bytes and back;
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
+pub mod cell;
 pub mod clock;
 pub mod error;
+pub mod ledger;
 pub mod model;
 pub mod shutdown;
