@@ -5,10 +5,12 @@
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
 pub mod backoff;
+pub mod cell;
 pub mod clock;
 pub mod config;
 pub mod disk;
 pub mod error;
+pub mod ledger;
 pub mod model;
 pub mod net;
 pub mod program;
