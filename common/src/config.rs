@@ -14,6 +14,7 @@ mod problem;
 
 pub use problem::{ConfigError, Problem};
 
+use crate::quantity::Period;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -58,8 +59,8 @@ pub const ALIASES: &[Alias] = &[
     Alias {
         name: "METRICS_COLLECTION_INTERVAL",
         programs: &["agent"],
-        key: "sample.interval",
-        convert: seconds,
+        key: "sample.interval_ms",
+        convert: seconds_as_millis,
     },
     Alias { name: "DEBUG", programs: PROGRAMS, key: "log.level", convert: debug },
     Alias { name: "LOG_LEVEL", programs: PROGRAMS, key: "log.level", convert: level },
@@ -217,9 +218,11 @@ fn nest(key: &[String], value: Value) -> Table {
     }
 }
 
-fn seconds(text: &str) -> Option<String> {
-    let bare = text.bytes().all(|b| b.is_ascii_digit());
-    Some(if bare { format!("{text}s") } else { text.to_owned() })
+/// Bare numbers are seconds there; a duration with a unit is understood too.
+fn seconds_as_millis(text: &str) -> Option<String> {
+    let bare = text.parse().ok().and_then(|seconds: u64| seconds.checked_mul(1000));
+    let ms = bare.or_else(|| text.parse().ok().map(Period::as_millis));
+    Some(ms.map_or_else(|| text.to_owned(), |ms| ms.to_string()))
 }
 
 fn level(text: &str) -> Option<String> {

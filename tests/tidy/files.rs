@@ -29,6 +29,12 @@ fn in_file(path: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//!") && !path.ends_with("/tests.rs") {
         problems.push(format!("{path}: does not begin with `//!` and what it is for"));
     }
+    // Planted text in this file spells the attribute; a real one begins its line.
+    if text.lines().any(|line| line.trim_start().starts_with("#[ignore")) {
+        problems.push(format!(
+            "{path}: ignores a test; print `SKIPPED <name>: <reason>` and list it in tests/skips"
+        ));
+    }
     let named = |part: &str| EMPTY.contains(&part.trim_end_matches(".rs"));
     if path.split('/').any(named) && !is_test(path) {
         problems.push(format!("{path}: a name that says nothing"));
@@ -64,6 +70,7 @@ fn planted() {
     check("agent/src/a/tests.rs", &long(500), "");
     check("agent/src/a/tests.rs", &long(701), "701 lines, limit 700");
     check("agent/src/a.rs", "use x;", "does not begin with `//!`");
+    check("agent/src/a.rs", "//! x\n    #[ignore]", "ignores a test");
     check("agent/src/util.rs", "//! x", "says nothing");
     check("agent/src/helper/mod.rs", "//! x", "says nothing");
 }

@@ -17,7 +17,8 @@ pub fn is_test(path: &str) -> bool {
 /// The text without line comments.
 pub fn code(text: &str) -> String {
     let bare = |line: &str| {
-        let comment = line.match_indices("//").find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
+        let comment =
+            line.match_indices("//").find(|(at, _)| line[..*at].matches('"').count().is_multiple_of(2));
         comment.map_or(line, |(at, _)| &line[..at]).to_owned()
     };
     text.lines().map(bare).collect::<Vec<_>>().join("\n")

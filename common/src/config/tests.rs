@@ -1,5 +1,5 @@
 use super::*;
-use crate::quantity::{Period, Size};
+use crate::quantity::Size;
 use serde::Deserialize;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -15,6 +15,7 @@ struct Sketch {
 #[serde(default, deny_unknown_fields)]
 struct Sample {
     interval: Period,
+    interval_ms: u32,
     memory: Size,
     enabled: bool,
     labels: Vec<String>,
@@ -23,7 +24,7 @@ struct Sample {
 impl Default for Sample {
     fn default() -> Sample {
         let (interval, memory) = (Period::from_secs(1), Size::from_bytes(0));
-        Sample { interval, memory, enabled: true, labels: Vec::new() }
+        Sample { interval, interval_ms: 1000, memory, enabled: true, labels: Vec::new() }
     }
 }
 
@@ -94,7 +95,8 @@ fn the_environment_wins_over_files() {
     assert_eq!(
         loaded.value.sample,
         Sample {
-            interval: Period::from_secs(30),
+            interval: Period::from_secs(5),
+            interval_ms: 30_000,
             memory: Size::from_bytes(3 << 20),
             enabled: false,
             labels: vec!["p".into(), "q".into()],
@@ -109,7 +111,20 @@ fn the_environment_wins_over_files() {
 fn known_names_count_for_their_programs_only() {
     let environment: Environment = [("METRICS_COLLECTION_INTERVAL", "30")].into_iter().collect();
     let loaded: Loaded<Sketch> = load("aggregator", None, &environment).unwrap();
-    assert_eq!(loaded.value.sample.interval, Period::from_secs(1));
+    assert_eq!(loaded.value.sample.interval_ms, 1000);
+}
+
+#[test]
+fn intervals_of_others_are_seconds() {
+    for (text, ms) in [
+        ("30", "30000"),
+        ("0", "0"),
+        ("1m", "60000"),
+        ("soon", "soon"),
+        ("99999999999999999999", "99999999999999999999"),
+    ] {
+        assert_eq!(seconds_as_millis(text).as_deref(), Some(ms));
+    }
 }
 
 #[test]
@@ -151,7 +166,7 @@ fn problems_say_where_and_what() {
         "",
         &[("QUORATE_SAMPLE__INTERVALL", "5s"), ("METRICS_COLLECTION_INTERVAL", "soon")],
         &[
-            "METRICS_COLLECTION_INTERVAL: `sample.interval`: `soon` is not a duration such as 250ms, 15s, 5m, 1h30m or 7d",
+            "METRICS_COLLECTION_INTERVAL: `sample.interval_ms`: invalid type: string \"soon\", expected u32",
             "QUORATE_SAMPLE__INTERVALL: unknown key `intervall` in [sample], did you mean `interval`?",
         ],
     );

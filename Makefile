@@ -1,0 +1,29 @@
+# The few commands that matter. `make help` lists them.
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help build demo test tidy lint fmt clean
+
+help: ## Lists these commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+build: ## Builds the three programs, optimised, into target/release
+	cargo build --release --locked -p quorate-agent -p quorate-aggregator -p quorate
+
+demo: build ## Runs an aggregator and three agents on this machine until Ctrl-C
+	$(TARGET)/release/quorate demo
+
+test: ## Installs what the tests need and runs all of them
+	.ci/run
+
+tidy: ## Runs the checks of the code's own shape
+	cargo nextest run --locked --workspace --profile tidy
+
+lint: ## Runs clippy as the tests do
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: ## Formats the code
+	cargo fmt --all
+
+clean: ## Removes everything that was built
+	cargo clean
