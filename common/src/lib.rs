@@ -5,6 +5,10 @@
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
 pub mod clock;
+pub mod durable;
 pub mod error;
 pub mod model;
+pub mod secret;
 pub mod shutdown;
+pub mod tls;
+pub mod token;

@@ -1,10 +1,18 @@
 //! The wire of Quorate: everything about bytes between programs, and nothing else.
 //!
 //! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
-//! the model and back, and names the field that is wrong.
+//! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on.
+
+pub mod connect;
 
 /// Messages, servers and clients generated from `quorate/v1/*.proto`.
-#[allow(missing_docs, clippy::all, clippy::too_many_lines, clippy::let_underscore_must_use, reason = "generated")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::too_many_lines,
+    clippy::let_underscore_must_use,
+    reason = "generated"
+)]
 pub mod v1 {
     tonic::include_proto!("quorate.v1");
 }
