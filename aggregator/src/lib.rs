@@ -1,1 +1,4 @@
-//! Begins here.
+//! The aggregator: receives, stores, judges and serves what the agents see.
+
+pub mod identity;
+pub mod serve;

@@ -42,6 +42,13 @@ pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Result<[u8; 32], PeerErr
     Ok(sha256(parse(certificate)?.public_key().raw))
 }
 
+/// SHA-256 of bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
 fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, PeerError> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -59,12 +66,6 @@ fn only_uri<'a>(leaf: &'a X509Certificate<'_>) -> Result<&'a str, PeerError> {
         (Some(uri), None) => Ok(uri),
         _ => Err(PeerError),
     }
-}
-
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
 }
 
 #[cfg(test)]
