@@ -1,3 +1,16 @@
-//! The aggregator of Quorate: what it is made of, in the order in which data flows through it.
+//! The aggregator of Quorate: receives, stores, judges and serves what the agents see.
+//!
+//! ```text
+//!   receive → store ← query        evaluate ← judge (its task)
+//!                └───────── serve ─────┘
+//! ```
+//!
+//! Agents and people are told apart by the registry in [`identity`], on every call.
 
 pub mod evaluate;
+pub mod identity;
+pub mod judge;
+pub mod query;
+pub mod receive;
+pub mod serve;
+pub mod store;

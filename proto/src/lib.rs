@@ -1,7 +1,11 @@
 //! The wire of Quorate: everything about bytes between programs, and nothing else.
 //!
 //! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
-//! the model and back, and names the field that is wrong.
+//! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on.
+
+pub mod connect;
+pub mod convert;
+pub mod status;
 
 /// Messages, servers and clients generated from `quorate/v1/*.proto`.
 #[allow(
@@ -18,5 +22,3 @@ pub mod v1 {
 /// The compiled descriptors of `quorate.v1`, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-pub mod convert;
-pub mod status;

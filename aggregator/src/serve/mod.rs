@@ -5,5 +5,4 @@
 
 pub mod admin;
 pub mod cluster;
-pub mod grpc;
 pub mod query;

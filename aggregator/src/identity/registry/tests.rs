@@ -1,0 +1,215 @@
+//! The registry on a real file: who wins, who is refused, and what a restart still knows.
+
+use super::token::LIFETIME_DEFAULT;
+use super::*;
+use quorate_common::model::identity::Role;
+use quorate_common::model::node::{MemberRole, NodeId};
+use quorate_common::secret::Secret;
+use quorate_common::tls::PeerCertificate;
+use tempfile::TempDir;
+
+const NOW: WallTime = WallTime(1_795_000_000_000_000_000);
+const KEY: [u8; 32] = [1; 32];
+const OTHER: [u8; 32] = [2; 32];
+
+async fn open(dir: &TempDir) -> Registry {
+    Registry::open(&dir.path().join("registry.db"), "q").await.unwrap()
+}
+
+fn node(name: &str, replace: bool) -> Subject {
+    let role = MemberRole::Voter;
+    let declared =
+        Declaration { cluster: "default".into(), role, zone: Some("rack-a".into()), weight: 2, replace };
+    Subject::Node(name.into(), declared)
+}
+
+fn certificate(role: Role, name: &str, key: [u8; 32]) -> PeerCertificate {
+    let identity = format!("spiffe://q/{role}/{name}").parse().unwrap();
+    PeerCertificate { identity, spki_sha256: key, serial: vec![1], not_after: WallTime(i64::MAX) }
+}
+
+fn access(registry: &Registry, name: &str, key: [u8; 32]) -> String {
+    let roster = registry.roster().borrow().clone();
+    let result = roster.authorize(&certificate(Role::Agent, name, key));
+    result.map_or_else(|denied| denied.to_string(), |_| "allowed".to_owned())
+}
+
+async fn enrol(registry: &Registry, subject: Subject, key: [u8; 32]) -> Result<Redeemed, RedeemError> {
+    let token = registry.create_token("admin", &subject, None, NOW).await?;
+    registry.redeem_token((&token.id, &token.secret), &key, NOW).await
+}
+
+fn later(by: Duration) -> WallTime {
+    WallTime(NOW.0 + i64::try_from(by.as_nanos()).unwrap())
+}
+
+#[tokio::test]
+async fn a_token_is_redeemed_once_by_one_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    let token = registry.create_token("admin", &node("n1", false), None, NOW).await.unwrap();
+    let redeem = |secret, key, now| {
+        let (registry, id) = (&registry, &token.id);
+        async move {
+            let result = registry.redeem_token((id, secret), &key, now).await;
+            result.map_or_else(|error| error.to_string(), |made| made.name)
+        }
+    };
+    let wrong = Secret::new(vec![0; 32]);
+    let end = later(LIFETIME_DEFAULT);
+    assert_eq!(redeem(&wrong, KEY, NOW).await, "token for n1 has a wrong secret");
+    assert_eq!(redeem(&token.secret, KEY, end).await, "token for n1 expired");
+    assert_eq!(access(&registry, "n1", KEY), "node n1 is not enrolled");
+    assert_eq!(redeem(&token.secret, KEY, NOW).await, "n1");
+    assert_eq!(access(&registry, "n1", KEY), "allowed");
+    assert_eq!(redeem(&token.secret, KEY, NOW).await, "n1", "repeating is idempotent");
+    assert_eq!(redeem(&token.secret, OTHER, NOW).await, "token for n1 was used by another key");
+    assert_eq!(redeem(&token.secret, KEY, end).await, "token for n1 expired");
+    registry.revoke_node("admin", "n1", "stolen", NOW).await.unwrap();
+    let gone = "what the token for n1 made is no longer there";
+    assert_eq!(redeem(&token.secret, KEY, NOW).await, gone, "a repeat must not undo a revocation");
+    let unknown = registry.redeem_token(("00", &token.secret), &KEY, NOW).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "token is not known");
+}
+
+#[tokio::test]
+async fn of_many_at_once_exactly_one_key_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    // A second registry on the same file is a second process, as far as the database can tell.
+    let second = open(&dir).await;
+    let token = Arc::new(registry.create_token("admin", &node("n1", false), None, NOW).await.unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for key in 0..16 {
+        let registry = if key % 2 == 0 { registry.clone() } else { second.clone() };
+        let token = token.clone();
+        tasks.spawn(async move {
+            let answer = registry.redeem_token((&token.id, &token.secret), &[key; 32], NOW).await;
+            answer.ok().map(|_| key)
+        });
+    }
+    let winners: Vec<u8> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+    registry.reload().await.unwrap();
+    assert_eq!(access(&registry, "n1", [winners[0]; 32]), "allowed");
+}
+
+#[tokio::test]
+async fn a_known_name_needs_replace() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    let early = registry.create_token("admin", &node("n1", false), None, NOW).await.unwrap();
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    let known = "node `n1` is enrolled already: use --replace to let a new key take its name";
+    assert_eq!(enrol(&registry, node("n1", false), OTHER).await.unwrap_err().to_string(), known);
+    let late = registry.redeem_token((&early.id, &early.secret), &OTHER, NOW).await.unwrap_err();
+    assert_eq!(late.to_string(), known, "also for a token made before");
+    assert_eq!(access(&registry, "n1", KEY), "allowed");
+    let id = registry.list_nodes().await.unwrap()[0].member.id;
+    enrol(&registry, node("n1", true), OTHER).await.unwrap();
+    assert_eq!(access(&registry, "n1", KEY), "node n1 was enrolled again with another key");
+    assert_eq!(access(&registry, "n1", OTHER), "allowed");
+    let row = &registry.list_nodes().await.unwrap()[0];
+    assert_eq!((row.member.id, row.generation), (id, 2), "its history stays its own");
+}
+
+#[tokio::test]
+async fn revoked_stays_a_member_and_forgotten_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    let mut roster = registry.roster();
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    roster.mark_unchanged();
+    registry.revoke_node("admin", "n1", "sold", NOW).await.unwrap();
+    assert!(roster.has_changed().unwrap(), "every change is published");
+    registry.revoke_node("admin", "n1", "again", later(LIFETIME_DEFAULT)).await.unwrap();
+    assert_eq!(access(&registry, "n1", KEY), format!("node n1 revoked at {NOW}"));
+    assert_eq!(registry.list_nodes().await.unwrap()[0].revoke_reason, "sold", "the first reason stands");
+    assert_eq!(roster.borrow().members().len(), 1);
+    registry.forget_node("admin", "n1", NOW).await.unwrap();
+    assert_eq!(access(&registry, "n1", KEY), "node n1 is not enrolled");
+    assert!(roster.borrow().members().is_empty());
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    assert_eq!(roster.borrow().members()[0].id.0, 2, "a number is never given twice");
+    for absent in ["n2", "'; DROP TABLE nodes; --"] {
+        let error = registry.revoke_node("admin", absent, "", NOW).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("node `{absent}` is not known"));
+    }
+}
+
+#[tokio::test]
+async fn a_restart_knows_everybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    enrol(&registry, node("n2", false), OTHER).await.unwrap();
+    enrol(&registry, Subject::User("alice".into(), Role::Viewer), [3; 32]).await.unwrap();
+    registry.set_maintenance("alice", "n1", true, NOW).await.unwrap();
+    registry.revoke_node("admin", "n2", "", NOW).await.unwrap();
+    assert_eq!(registry.note_boot(NodeId(1), "b1").await.unwrap(), None);
+    let before = registry.roster().borrow().members().to_vec();
+    registry.close().await;
+
+    let registry = open(&dir).await;
+    assert_eq!(registry.roster().borrow().members(), before);
+    assert!(before[0].maintenance && before[0].weight == 2 && before[0].zone.as_deref() == Some("rack-a"));
+    assert_eq!(access(&registry, "n1", KEY), "allowed");
+    assert_eq!(access(&registry, "n2", OTHER), format!("node n2 revoked at {NOW}"));
+    let alice = certificate(Role::Viewer, "alice", [3; 32]);
+    assert_eq!(registry.roster().borrow().authorize(&alice).unwrap().role, Role::Viewer);
+    assert_eq!(registry.note_boot(NodeId(1), "b2").await.unwrap().as_deref(), Some("b1"));
+    registry.revoke_user("admin", "alice", "left", NOW).await.unwrap();
+    let denied = registry.roster().borrow().authorize(&alice).unwrap_err().to_string();
+    assert_eq!(denied, format!("viewer alice revoked at {NOW}"));
+}
+
+#[tokio::test]
+async fn tokens_are_listed_with_their_fate() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    let taken = registry.create_token("admin", &node("n2", false), None, NOW).await.unwrap();
+    registry.revoke_token("admin", &taken.id, NOW).await.unwrap();
+    let refused = registry.redeem_token((&taken.id, &taken.secret), &KEY, NOW).await.unwrap_err();
+    assert_eq!(refused.to_string(), "token for n2 was revoked");
+    let long = Some(Duration::from_secs(3600));
+    registry.create_token("admin", &node("n3", false), None, NOW).await.unwrap();
+    registry.create_token("admin", &node("n4", false), long, NOW).await.unwrap();
+    let mut states: Vec<_> = registry.list_tokens(later(LIFETIME_DEFAULT)).await.unwrap();
+    states.sort_by(|a, b| a.name.cmp(&b.name));
+    let states: Vec<_> = states.into_iter().map(|row| (row.name, row.state)).collect();
+    let expect = [
+        ("n1", TokenState::Used),
+        ("n2", TokenState::Revoked),
+        ("n3", TokenState::Expired),
+        ("n4", TokenState::Unused),
+    ];
+    assert_eq!(states, expect.map(|(name, state)| (name.to_owned(), state)));
+    let audit = registry.audit(100).await.unwrap();
+    assert_eq!(audit.len(), 6, "four made, one used, one taken back: {audit:?}");
+}
+
+#[tokio::test]
+async fn declarations_are_checked_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    let check = async |subject: Subject, lifetime: Option<u64>, expect: &str| {
+        let lifetime = lifetime.map(Duration::from_secs);
+        let error = registry.create_token("admin", &subject, lifetime, NOW).await.unwrap_err();
+        assert!(error.to_string().contains(expect), "{error}");
+    };
+    let with = |change: fn(&mut Declaration)| {
+        let Subject::Node(name, mut declared) = node("n1", false) else { unreachable!() };
+        change(&mut declared);
+        Subject::Node(name, declared)
+    };
+    check(node("../n1", false), None, "name `../n1` is not").await;
+    check(with(|d| d.cluster = String::new()), None, "cluster `` is not").await;
+    check(with(|d| d.zone = Some("A".into())), None, "zone `A` is not").await;
+    check(with(|d| d.weight = 0), None, "weight is 0").await;
+    check(Subject::User("bob".into(), Role::Agent), None, "role `agent` is not").await;
+    check(Subject::User("bob".into(), Role::Aggregator), None, "role `aggregator` is not").await;
+    check(node("n1", false), Some(0), "lifetime is 0ns").await;
+    check(node("n1", false), Some(86_401), "lifetime is 86401s").await;
+    assert!(registry.list_tokens(NOW).await.unwrap().is_empty());
+}

@@ -1,0 +1,112 @@
+//! Who a checked chain belongs to: exactly one SPIFFE URI in the leaf, or nobody.
+
+use crate::model::identity::Identity;
+use crate::model::time::WallTime;
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::pki_types::CertificateDer;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// What is kept of a peer's leaf certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Its one SPIFFE URI.
+    pub identity: Identity,
+    /// SHA-256 of its SubjectPublicKeyInfo in DER: which key it is.
+    pub spki_sha256: [u8; 32],
+    /// The serial number, big endian, for logs.
+    pub serial: Vec<u8>,
+    /// When it expires.
+    pub not_after: WallTime,
+}
+
+/// Why a certificate names nobody. The text is the same for every reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("certificate has no single valid spiffe id")]
+pub struct PeerError;
+
+/// Reads the leaf of a chain that TLS has already checked.
+pub fn peer_identity(certs: &[CertificateDer<'_>]) -> Result<PeerCertificate, PeerError> {
+    let leaf = parse(certs.first().ok_or(PeerError)?)?;
+    let not_after = leaf.validity().not_after.timestamp().saturating_mul(1_000_000_000);
+    Ok(PeerCertificate {
+        identity: only_uri(&leaf)?.parse().map_err(|_| PeerError)?,
+        spki_sha256: sha256(leaf.public_key().raw),
+        serial: leaf.raw_serial().to_vec(),
+        not_after: WallTime(not_after),
+    })
+}
+
+/// SHA-256 of a certificate's SubjectPublicKeyInfo in DER.
+pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Result<[u8; 32], PeerError> {
+    Ok(sha256(parse(certificate)?.public_key().raw))
+}
+
+/// SHA-256 of bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    hash
+}
+
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, PeerError> {
+    match X509Certificate::from_der(der) {
+        Ok(([], certificate)) => Ok(certificate),
+        _ => Err(PeerError),
+    }
+}
+
+fn only_uri<'a>(leaf: &'a X509Certificate<'_>) -> Result<&'a str, PeerError> {
+    let san = leaf.subject_alternative_name().map_err(|_| PeerError)?.ok_or(PeerError)?;
+    let mut uris = san.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => Ok(uri),
+        _ => Err(PeerError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    fn check(uris: &[&str], expect: Option<&str>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["host.example".to_owned()]).unwrap();
+        params
+            .subject_alt_names
+            .extend(uris.iter().map(|uri| SanType::URI((*uri).to_owned().try_into().unwrap())));
+        params.not_after = rcgen::date_time_ymd(2030, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        let peer = peer_identity(&[certificate.der().clone()]);
+        assert_eq!(peer.as_ref().ok().map(|p| p.identity.to_string()).as_deref(), expect, "{uris:?}");
+        let Ok(peer) = peer else { return };
+        assert_eq!(peer.not_after.to_string(), "2030-01-01T00:00:00.000Z");
+        assert_eq!(peer.spki_sha256, spki_sha256(certificate.der()).unwrap());
+    }
+
+    #[test]
+    fn exactly_one_spiffe_uri() {
+        let long = format!("spiffe://q/agent/{}", "a".repeat(4096));
+        check(&["spiffe://q/agent/n1"], Some("spiffe://q/agent/n1"));
+        check(&[], None);
+        check(&["spiffe://q/agent/n1", "spiffe://q/agent/n2"], None);
+        check(&["spiffe://q/agent/n1", "https://example.org/"], None);
+        check(&["spiffe://q/agent/../operator/x"], None);
+        check(&["spiffe://q/agent/n%31"], None);
+        check(&["spiffe://q/Agent/n1"], None);
+        check(&["spiffe://q/agent/n1/"], None);
+        check(&["spiffe://q/agent/n1\0"], None);
+        check(&[&long], None);
+    }
+
+    #[test]
+    fn garbage_is_nobody() {
+        assert_eq!(peer_identity(&[]), Err(PeerError));
+        assert_eq!(peer_identity(&[vec![0x30, 0x82, 0xff].into()]), Err(PeerError));
+        assert_eq!(PeerError.to_string(), "certificate has no single valid spiffe id");
+    }
+}
