@@ -3,11 +3,12 @@
 //! It owns the judge; sessions report to it by a bounded channel, everybody else reads the newest snapshot.
 
 use crate::evaluate::{Config, Judge, NodeFacts};
+use crate::identity::roster::Roster;
 use crate::receive::service::Observation;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{Snapshot, Transition};
-use quorate_common::model::node::{Member, NodeId};
+use quorate_common::model::node::NodeId;
 use quorate_common::shutdown::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ pub const OBSERVATIONS_MAX: usize = 4096;
 pub struct Inputs {
     /// What happens on streams.
     pub observations: mpsc::Receiver<Observation>,
-    /// The declared members.
-    pub members: watch::Receiver<Arc<[Member]>>,
+    /// Who belongs.
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// What is measured of nodes.
     pub live: Arc<Live>,
     /// The time.
@@ -34,7 +35,7 @@ pub struct Inputs {
 /// Judges until asked to stop.
 pub async fn run(config: Config, mut inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>, shutdown: Shutdown) {
     let mut judge = Judge::new(config, inputs.clock.now());
-    judge.declare(&inputs.members.borrow_and_update().clone());
+    judge.declare(inputs.roster.borrow_and_update().members());
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -42,7 +43,7 @@ pub async fn run(config: Config, mut inputs: Inputs, publish: watch::Sender<Arc<
             biased;
             () = shutdown.asked() => return,
             Some(seen) = inputs.observations.recv() => judge.observe(seen.node, seen.event, seen.at),
-            Ok(()) = inputs.members.changed() => judge.declare(&inputs.members.borrow_and_update().clone()),
+            Ok(()) = inputs.roster.changed() => judge.declare(inputs.roster.borrow_and_update().members()),
             _ = sweep.tick() => {
                 let snapshot = judge.sweep(&|node| facts(&inputs.live, node), inputs.clock.now());
                 report(&snapshot);

@@ -7,6 +7,9 @@
 //!
 //! Agents and people are told apart by the registry in [`identity`], on every call.
 
+mod app;
+mod cli;
+pub mod config;
 pub mod evaluate;
 pub mod identity;
 pub mod judge;
@@ -14,3 +17,11 @@ pub mod query;
 pub mod receive;
 pub mod serve;
 pub mod store;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// The program.
+pub fn main() -> ExitCode {
+    quorate_common::program::exit("quorate-aggregator", app::main(cli::Cli::parse()))
+}

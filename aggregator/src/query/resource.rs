@@ -54,20 +54,20 @@ fn cpu(source: Source<'_>) -> Option<Used> {
 }
 
 fn memory(source: Source<'_>) -> Option<Used> {
-    let (total, at) = value(source, catalog::MEM_TOTAL.name)?;
-    let (available, _) = value(source, catalog::MEM_AVAILABLE.name)?;
+    let (total, at) = value(source, catalog::MEMORY_MEM_TOTAL.name)?;
+    let (available, _) = value(source, catalog::MEMORY_MEM_AVAILABLE.name)?;
     Some(Used { resource_type: ResourceType::Memory, used: total - available, total: Some(total), at })
 }
 
 fn disk(source: Source<'_>) -> Option<Used> {
-    let (size, at) = value(source, "node_filesystem_size_bytes")?;
-    let (available, _) = value(source, "node_filesystem_avail_bytes")?;
+    let (size, at) = value(source, catalog::FILESYSTEM_SIZE.name)?;
+    let (available, _) = value(source, catalog::FILESYSTEM_AVAIL.name)?;
     Some(Used { resource_type: ResourceType::Disk, used: size - available, total: Some(size), at })
 }
 
 /// Bytes a second both ways over all interfaces but loopback; how many there could be is not known.
 fn network(source: Source<'_>) -> Option<Used> {
-    let series: Vec<(Found, f64)> = ["node_network_receive_bytes_total", "node_network_transmit_bytes_total"]
+    let series: Vec<(Found, f64)> = [catalog::NETWORK_RECEIVE_BYTES.name, catalog::NETWORK_TRANSMIT_BYTES.name]
         .into_iter()
         .flat_map(|name| rates(source, name))
         .filter(|(found, _)| label(found, "device") != "lo")

@@ -3,7 +3,7 @@
 //! At read every series of a node carries four labels that no agent sends: `node`, `instance` (the same),
 //! `cluster`, `zone` and `job="quorate"`.
 
-use promql_parser::label::{MatchOp, Matcher, Matchers};
+use promql_parser::label::{Matcher, Matchers};
 use promql_parser::parser::{Expr, parse};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::Member;

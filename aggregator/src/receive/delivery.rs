@@ -3,7 +3,7 @@
 //! One for each node, shared by all its connections. The law: collected = stored + dropped, the dropped ones
 //! by cause. Frames are known for as long as this process lives.
 
-use quorate_common::ledger::Ledger;
+use quorate_common::ledger::{Ledger, LedgerError, Totals};
 use quorate_common::model::session::{Epoch, Held, SeqRange};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -53,21 +53,27 @@ pub struct Delivery {
 
 #[derive(Debug, Default)]
 struct Inner {
-    epochs: HashMap<Epoch, Account>,
+    epochs: HashMap<Epoch, Ledger>,
     counts: Counts,
     /// Wall time minus boot time of each boot of the host, in nanoseconds; fixed when the boot is first heard.
     offsets: HashMap<[u8; 16], i64>,
 }
 
-#[derive(Debug, Default)]
-struct Account {
-    ledger: Ledger,
-    /// Samples collected up to the newest known frame.
-    collected: u64,
-}
-
 /// Boots whose offset is remembered.
 const BOOTS_MAX: usize = 16;
+
+/// One frame as it is counted, in samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// Its number.
+    pub seq: u64,
+    /// Collected in its epoch, itself included.
+    pub collected_total: u64,
+    /// In it.
+    pub sampled: u64,
+    /// Of these, those of series that are kept.
+    pub admitted: u64,
+}
 
 /// What a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +89,8 @@ impl Delivery {
     pub fn begin(&self, epoch: Epoch, held: &[Held]) -> (u64, Vec<SeqRange>) {
         self.with(|inner| {
             inner.epochs.retain(|known, _| *known == epoch || held.iter().any(|held| held.epoch == *known));
-            let account = inner.epochs.entry(epoch).or_default();
-            (account.ledger.watermark(), account.ledger.above().to_vec())
+            let ledger = inner.epochs.entry(epoch).or_default();
+            (ledger.watermark(), ledger.above().to_vec())
         })
     }
 
@@ -101,42 +107,47 @@ impl Delivery {
     /// Whether a frame is known.
     pub fn arrival(&self, epoch: Epoch, seq: u64) -> Arrival {
         self.with(|inner| match inner.epochs.get(&epoch) {
-            Some(account) if account.ledger.contains(seq) => Arrival::Known,
+            Some(ledger) if ledger.contains(seq) => Arrival::Known,
             _ => Arrival::New,
         })
     }
 
-    /// A new frame was kept: it sampled so many, of which so many were admitted.
+    /// A new frame arrived: it sampled so many, of which so many were admitted.
     ///
     /// Frames of a session come in order, so whatever was collected between the newest known frame and this
     /// one, and is not in this one, is gone on the node: the agent sends the oldest that it has first.
-    pub fn stored(&self, epoch: Epoch, seq: u64, collected_total: u64, sampled: u64, admitted: u64) {
+    ///
+    /// # Errors
+    /// The running total of the agent contradicts itself; nothing is counted then.
+    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<(), LedgerError> {
         self.with(|inner| {
-            let account = inner.epochs.entry(epoch).or_default();
-            let before = collected_total.saturating_sub(sampled);
-            let first = account.ledger.watermark() + 1;
-            if seq > first {
-                account.ledger.close(first, seq - 1);
+            let ledger = &mut inner.epochs.entry(epoch).or_default();
+            let totals = Totals {
+                before: frame.collected_total.saturating_sub(frame.sampled),
+                after: frame.collected_total,
+            };
+            let mut lost = ledger.insert(frame.seq, frame.seq, totals)?;
+            let first = ledger.watermark() + 1;
+            if frame.seq > first {
+                lost += ledger.close(first, frame.seq - 1)?;
             }
-            // One range at most stands above the watermark here, so there is always room.
-            account.ledger.insert(seq, seq, before, collected_total).ok();
-            let lost = before.saturating_sub(account.collected);
-            account.collected = account.collected.max(collected_total);
             let counts = &mut inner.counts;
-            counts.collected += lost + sampled;
-            counts.stored += admitted;
-            for (cause, count) in [(Cause::Overflow, lost), (Cause::Quota, sampled - admitted.min(sampled))] {
+            counts.collected += lost + frame.sampled;
+            counts.stored += frame.admitted;
+            let over_quota = frame.sampled.saturating_sub(frame.admitted);
+            for (cause, count) in [(Cause::Overflow, lost), (Cause::Quota, over_quota)] {
                 if count > 0 {
                     *counts.dropped.entry(cause).or_default() += count;
                 }
             }
-        });
+            Ok(())
+        })
     }
 
     /// What is known of an epoch: the watermark and the ranges above it.
     pub fn known(&self, epoch: Epoch) -> (u64, Vec<SeqRange>) {
         self.with(|inner| match inner.epochs.get(&epoch) {
-            Some(account) => (account.ledger.watermark(), account.ledger.above().to_vec()),
+            Some(ledger) => (ledger.watermark(), ledger.above().to_vec()),
             None => (0, Vec::new()),
         })
     }
@@ -157,13 +168,17 @@ mod tests {
 
     const EPOCH: Epoch = Epoch { order: 1, nonce: 1 };
 
+    fn store(delivery: &Delivery, seq: u64, collected_total: u64, admitted: u64) {
+        delivery.stored(EPOCH, Counted { seq, collected_total, sampled: 10, admitted }).unwrap();
+    }
+
     #[test]
     fn every_sample_is_kept_or_declared() {
         let delivery = Delivery::default();
         delivery.begin(EPOCH, &[]);
-        delivery.stored(EPOCH, 1, 10, 10, 10);
-        delivery.stored(EPOCH, 2, 20, 10, 7);
-        delivery.stored(EPOCH, 5, 50, 10, 10);
+        store(&delivery, 1, 10, 10);
+        store(&delivery, 2, 20, 7);
+        store(&delivery, 5, 50, 10);
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.stored), (50, 27));
         assert_eq!(counts.dropped, BTreeMap::from([(Cause::Overflow, 20), (Cause::Quota, 3)]));
@@ -172,10 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn a_total_that_falls_is_refused() {
+        let delivery = Delivery::default();
+        store(&delivery, 1, 100, 10);
+        let falling = Counted { seq: 2, collected_total: 50, sampled: 10, admitted: 10 };
+        assert!(delivery.stored(EPOCH, falling).is_err());
+        assert_eq!(delivery.counts().stored, 10);
+    }
+
+    #[test]
     fn knows_what_it_has_seen() {
         let delivery = Delivery::default();
         delivery.begin(EPOCH, &[]);
-        delivery.stored(EPOCH, 1, 10, 10, 10);
+        store(&delivery, 1, 10, 10);
         assert_eq!(delivery.arrival(EPOCH, 1), Arrival::Known);
         assert_eq!(delivery.arrival(EPOCH, 2), Arrival::New);
         let next = Epoch { order: 2, nonce: 9 };

@@ -4,7 +4,7 @@ use super::agents::{Agents, Attached};
 use super::session::{NodeHandle, Refusal, Session, Step};
 use super::admit::Limits;
 use crate::evaluate::{StreamEnd, StreamEvent};
-use crate::identity::Principal;
+use crate::identity::roster::Principal;
 use crate::store::Append;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;

@@ -10,12 +10,13 @@
 //! another with a key frame.
 
 use super::admit::{Bucket, Limits};
-use super::delivery::{Arrival, Delivery};
+use super::delivery::{Arrival, Counted, Delivery};
 use crate::store::live::NodeRow;
 use crate::store::{Append, Column, FrameRecord, NewColumns};
 use quorate_common::catalog;
 use quorate_common::cell::{CellError, Decoder, FrameHead};
 use quorate_common::error::Kind;
+use quorate_common::ledger::LedgerError;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{
@@ -55,6 +56,15 @@ pub enum Refusal {
         /// How long it may be.
         limit: usize,
     },
+    /// A frame whose running total contradicts the frames before it.
+    #[error("failed to count frame {seq}")]
+    Count {
+        /// Which.
+        seq: u64,
+        /// Why.
+        #[source]
+        source: LedgerError,
+    },
     /// A frame or registration that does not fit what came before.
     #[error("failed to decode {what}")]
     Decode {
@@ -71,7 +81,7 @@ impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
             Refusal::Protocol { .. } => Kind::Conflict,
-            Refusal::OutOfTurn(..) | Refusal::Long { .. } | Refusal::Decode { .. } => Kind::Invalid,
+            Refusal::OutOfTurn(..) | Refusal::Long { .. } | Refusal::Count { .. } | Refusal::Decode { .. } => Kind::Invalid,
             Refusal::Rate(_) => Kind::Exhausted,
         }
     }
@@ -274,7 +284,12 @@ impl Session {
             self.store.frame(self.node.id, record, &live.decoder);
         }
         if arrival == Arrival::New {
-            self.node.delivery.stored(live.epoch, frame.seq, frame.collected_total, sampled, admitted);
+            let counted =
+                Counted { seq: frame.seq, collected_total: frame.collected_total, sampled, admitted };
+            self.node
+                .delivery
+                .stored(live.epoch, counted)
+                .map_err(|source| Refusal::Count { seq: frame.seq, source })?;
         }
         let next_due_ms = frame.next_due_ms.clamp(1, self.limits.interval_ms_max);
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
@@ -299,6 +314,6 @@ impl Session {
 /// The collector whose success a series of a group tells.
 fn collector_of(group: &RegisterGroup, at: usize) -> Option<String> {
     let spec = group.series.get(at)?;
-    let tells = &*spec.metric.name == catalog::SCRAPE_COLLECTOR_SUCCESS.name;
+    let tells = &*spec.metric.name == catalog::COLLECTOR_SUCCESS.name;
     if tells { spec.labels.get("collector").map(str::to_owned) } else { None }
 }

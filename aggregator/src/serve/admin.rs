@@ -1,7 +1,7 @@
 //! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
 //! audit line; sessions of nodes that no longer belong are ended here.
 
-use crate::identity::Principal;
+use crate::identity::roster::Principal;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::receive::agents::Agents;
 use crate::store::Append;
@@ -26,7 +26,7 @@ const CLUSTER_DEFAULT: &str = "default";
 #[derive(Clone)]
 pub struct Admin {
     /// Where changes are made.
-    pub registry: Arc<Registry>,
+    pub registry: Registry,
     /// Where a token's owner is to enrol.
     pub enrolment_addresses: Arc<[String]>,
     /// What a token's owner is to trust.

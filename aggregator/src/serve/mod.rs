@@ -4,5 +4,9 @@
 //! here.
 
 pub mod admin;
+pub mod auth;
 pub mod cluster;
+pub mod doors;
+pub mod enrol;
+pub mod listen;
 pub mod query;

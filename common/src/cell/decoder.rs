@@ -7,7 +7,7 @@ use super::{CellError, Form, FrameHead, GroupId, Index, bitmap, varint};
 use crate::model::series::Window;
 
 /// Decodes the frames of one session or journal segment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     layout: Layout,
     chains: Chains,
@@ -83,6 +83,11 @@ impl Decoder {
     /// [`CellError::IndexUnknown`] and [`CellError::IndexRetired`].
     pub fn retire(&mut self, index: Index) -> Result<(), CellError> {
         self.layout.retire(index)
+    }
+
+    /// The group of a live series; `None` for one that is unknown or has ended.
+    pub fn group_of(&self, index: Index) -> Option<GroupId> {
+        self.layout.slots().get(index as usize).filter(|slot| !slot.retired()).map(|slot| slot.group())
     }
 
     /// The newest cell of every index. That of a retired series, and of one whose group was not sampled since

@@ -48,14 +48,14 @@ impl Span {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
     window: Window,
     live: u32,
 }
 
 /// Groups and series of a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     index_max: u32,
     group_max: u32,
@@ -185,7 +185,7 @@ impl Layout {
 }
 
 /// The newest frame of each delta chain; 0 before the first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chains {
     short: u64,
     medium: u64,

@@ -22,11 +22,7 @@ pub struct Credential {
 impl Credential {
     /// Reads both from PEM files.
     pub fn load(chain: &Path, key: &Path) -> Result<Credential, TlsError> {
-        let chain = load_roots(chain)?;
-        let pem = Zeroizing::new(read(key, true)?);
-        let key = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|_| TlsError::Pem { what: "private key", origin: key.display().to_string() })?;
-        Ok(Credential { chain, key })
+        Ok(Credential { chain: load_roots(chain)?, key: load_key(key)? })
     }
 }
 
@@ -34,6 +30,13 @@ impl Clone for Credential {
     fn clone(&self) -> Self {
         Credential { chain: self.chain.clone(), key: self.key.clone_key() }
     }
+}
+
+/// The private key of a PEM file that only its owner may read.
+pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = Zeroizing::new(read(path, true)?);
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| TlsError::Pem { what: "private key", origin: path.display().to_string() })
 }
 
 /// All certificates of a PEM file, in order; at least one.

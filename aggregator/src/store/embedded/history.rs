@@ -190,7 +190,7 @@ pub fn read(segments: &[Arc<Segment>], series: &[SeriesId], from: WallTime, to: 
                 return;
             }
             for (index, list, column) in &found {
-                let cell = decoder.row().get(*index).filter(|_| decoder.is_live(*index as Index));
+                let cell = decoder.row().get(*index).filter(|_| decoder.group_of(*index as Index).is_some());
                 if let (true, Some(cell)) = (bit(sampled, column.group), cell) {
                     samples[*list].push(Sample { at, value: column.form.value(*cell) });
                 }
