@@ -22,11 +22,7 @@ pub struct Credential {
 impl Credential {
     /// Reads both from PEM files.
     pub fn load(chain: &Path, key: &Path) -> Result<Credential, TlsError> {
-        let chain = load_roots(chain)?;
-        let pem = Zeroizing::new(read(key, true)?);
-        let key = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|_| TlsError::Pem { what: "private key", origin: key.display().to_string() })?;
-        Ok(Credential { chain, key })
+        Ok(Credential { chain: load_certificates(chain)?, key: load_key(key)? })
     }
 }
 
@@ -36,8 +32,15 @@ impl Clone for Credential {
     }
 }
 
+/// The private key of a PEM file that only its owner may read.
+pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = Zeroizing::new(read(path, true)?);
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|_| TlsError::Pem { what: "private key", origin: path.display().to_string() })
+}
+
 /// All certificates of a PEM file, in order; at least one.
-pub fn load_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates_from_pem(&read(path, false)?, &path.display().to_string())
 }
 
