@@ -370,3 +370,35 @@ async fn one_address_without_certificates_does_not_keep_others_out() {
     }
     assert_eq!(world.door.connections.count(), 10);
 }
+
+#[tokio::test]
+async fn a_new_certificate_holds_for_the_next_connection_and_the_house_can_be_full() {
+    let world = start(Limits::default()).await;
+    let roots = tls::load_certificates(&world.made.paths.admin_roots).unwrap();
+    let configure = |name: &str| {
+        let issued = world.authority.issue_server(name, &["127.0.0.1".to_owned()], now()).unwrap();
+        Arc::new(tls::enrolment_config(credential(&issued), &roots).unwrap())
+    };
+    let (config, receiver) = watch::channel(configure("first"));
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let listener = Listener::new("test", tcp, receiver, Limits { connections_max: 2, ..Limits::default() });
+    let counters = listener.counters();
+    let _incoming = listener.start(&world.shutdown);
+    let connector = tokio_rustls::TlsConnector::from(world.client(None));
+    let greet = async || {
+        let server = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect(server, tcp).await?;
+        let peer = peer_identity(stream.get_ref().1.peer_certificates().unwrap()).unwrap();
+        std::io::Result::Ok((stream, peer.identity.name.to_string()))
+    };
+    let (_first, name) = greet().await.unwrap();
+    assert_eq!(name, "first");
+    config.send_replace(configure("second"));
+    let (_second, name) = greet().await.unwrap();
+    assert_eq!(name, "second");
+    assert!(greet().await.is_err(), "the house is full");
+    let refused = counters.refused().find(|(reason, _)| *reason == "connections").unwrap().1;
+    assert_eq!((refused, counters.opened(), counters.accepted()), (1, 2, 3));
+}
