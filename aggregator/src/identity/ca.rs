@@ -13,7 +13,7 @@ use aws_lc_rs::rand;
 use quorate_common::durable;
 use quorate_common::model::identity::{Identity, Role, is_trust_domain};
 use quorate_common::model::time::WallTime;
-use quorate_common::tls::{Credential, TlsError, load_roots, sha256, spki_sha256};
+use quorate_common::tls::{Credential, TlsError, load_certificates, sha256, spki_sha256};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
@@ -182,7 +182,7 @@ impl Authority {
     pub fn load(dir: &Path) -> Result<Authority, CaError> {
         let paths = Paths::below(dir);
         let foreign = |path: &Path| CaError::Foreign(path.to_owned());
-        let roots = load_roots(&paths.root_certificate)?;
+        let roots = load_certificates(&paths.root_certificate)?;
         let credential = Credential::load(&paths.intermediate_certificate, &paths.intermediate_key)?;
         let bad_key = |_| foreign(&paths.intermediate_key);
         let key =

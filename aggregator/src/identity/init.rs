@@ -181,7 +181,7 @@ fn replace(path: &Path, text: &str) -> Result<(), InitError> {
 mod tests {
     use super::*;
     use quorate_common::error::chain;
-    use quorate_common::tls::{Credential, load_roots, peer_identity};
+    use quorate_common::tls::{Credential, load_certificates, peer_identity};
     use std::os::unix::fs::PermissionsExt;
 
     const NOW: WallTime = WallTime(1_795_000_000_000_000_000);
@@ -208,7 +208,7 @@ mod tests {
             peer_identity(&server.chain).unwrap().identity.to_string(),
             "spiffe://quorate/aggregator/agg"
         );
-        assert_eq!(load_roots(&made.paths.admin_roots).unwrap().len(), 1);
+        assert_eq!(load_certificates(&made.paths.admin_roots).unwrap().len(), 1);
         for entry in std::fs::read_dir(dir.path().join("state/ca")).unwrap() {
             assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }

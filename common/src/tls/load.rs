@@ -22,7 +22,7 @@ pub struct Credential {
 impl Credential {
     /// Reads both from PEM files.
     pub fn load(chain: &Path, key: &Path) -> Result<Credential, TlsError> {
-        Ok(Credential { chain: load_roots(chain)?, key: load_key(key)? })
+        Ok(Credential { chain: load_certificates(chain)?, key: load_key(key)? })
     }
 }
 
@@ -40,7 +40,7 @@ pub fn load_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 /// All certificates of a PEM file, in order; at least one.
-pub fn load_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub fn load_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     certificates_from_pem(&read(path, false)?, &path.display().to_string())
 }
 

@@ -10,7 +10,7 @@ mod peer;
 mod pin;
 
 pub use config::{client_config, enrolment_config, pinned_config, server_config};
-pub use load::{Credential, certificates_from_pem, load_key, load_roots};
+pub use load::{Credential, certificates_from_pem, load_certificates, load_key};
 pub use peer::{PeerCertificate, PeerError, peer_identity, sha256, spki_sha256};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};

@@ -12,7 +12,7 @@ use quorate_common::model::node::{MemberRole, is_name};
 use quorate_common::model::time::WallTime;
 use quorate_common::secret::Secret;
 use quorate_common::tls::sha256;
-use quorate_common::token::SECRET_BYTES;
+use quorate_common::token::{SECRET_BYTES, Token};
 use sqlx::{Row, sqlite::SqliteRow};
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub struct NewToken {
     pub secret: Secret,
     /// From when on it is refused.
     pub expires: WallTime,
+}
+
+impl NewToken {
+    /// What is shown, once, to whoever asked for it. `addresses` are those of the enrolment port.
+    pub fn into_token(self, subject: &Subject, root_spki_sha256: [u8; 32], addresses: Vec<String>) -> Token {
+        let (role, name, _) = parts(subject);
+        Token { id: self.id, secret: self.secret, root_spki_sha256, role, name: name.to_owned(), addresses }
+    }
 }
 
 /// What became of a token.

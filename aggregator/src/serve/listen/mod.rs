@@ -16,7 +16,7 @@ mod limit;
 mod log;
 
 pub use connection::{Connection, Connections, Peer};
-pub use limit::{Counters, Limits};
+pub use limit::{Counters, Limits, network};
 
 use connection::Deadlines;
 use limit::{Addresses, Refusal};

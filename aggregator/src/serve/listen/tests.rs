@@ -78,7 +78,7 @@ async fn start(limits: Limits) -> World {
     let authority = Arc::new(Authority::load(&made.paths.authority).unwrap());
     let registry = Registry::open(&made.paths.registry, "quorate").await.unwrap();
     let own = Credential::load(&made.paths.server_chain, &made.paths.server_key).unwrap();
-    let roots = tls::load_roots(&made.paths.admin_roots).unwrap();
+    let roots = tls::load_certificates(&made.paths.admin_roots).unwrap();
     let shutdown = Shutdown::new();
 
     let (listener, enrolment) =
@@ -132,7 +132,7 @@ impl World {
     }
 
     fn client(&self, own: Option<Credential>) -> Arc<ClientConfig> {
-        let roots = tls::load_roots(&self.made.paths.admin_roots).unwrap();
+        let roots = tls::load_certificates(&self.made.paths.admin_roots).unwrap();
         Arc::new(tls::client_config(&roots, own).unwrap())
     }
 
@@ -268,7 +268,9 @@ async fn certificates_that_are_missing_or_foreign_do_not_get_in() {
     // Ours, but expired long ago.
     let old = WallTime(now().0 - 200 * 86_400 * 1_000_000_000);
     let issued = world.authority.issue_client(&world.authority.identity(Role::Admin, "admin"), old).unwrap();
+    let seen = world.door.refused("tls");
     assert_ne!(world.check(world.client(Some(credential(&issued)))).await, "ok");
+    until("a refusal", || world.door.refused("tls") > seen).await;
     // Ours and valid, and without a row.
     let issued = world.authority.issue_client(&world.authority.identity(Role::Admin, "eve"), now()).unwrap();
     let denied = world.check(world.client(Some(credential(&issued)))).await;
@@ -367,4 +369,36 @@ async fn one_address_without_certificates_does_not_keep_others_out() {
         open.push(client);
     }
     assert_eq!(world.door.connections.count(), 10);
+}
+
+#[tokio::test]
+async fn a_new_certificate_holds_for_the_next_connection_and_the_house_can_be_full() {
+    let world = start(Limits::default()).await;
+    let roots = tls::load_certificates(&world.made.paths.admin_roots).unwrap();
+    let configure = |name: &str| {
+        let issued = world.authority.issue_server(name, &["127.0.0.1".to_owned()], now()).unwrap();
+        Arc::new(tls::enrolment_config(credential(&issued), &roots).unwrap())
+    };
+    let (config, receiver) = watch::channel(configure("first"));
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let listener = Listener::new("test", tcp, receiver, Limits { connections_max: 2, ..Limits::default() });
+    let counters = listener.counters();
+    let _incoming = listener.start(&world.shutdown);
+    let connector = tokio_rustls::TlsConnector::from(world.client(None));
+    let greet = async || {
+        let server = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect(server, tcp).await?;
+        let peer = peer_identity(stream.get_ref().1.peer_certificates().unwrap()).unwrap();
+        std::io::Result::Ok((stream, peer.identity.name.to_string()))
+    };
+    let (_first, name) = greet().await.unwrap();
+    assert_eq!(name, "first");
+    config.send_replace(configure("second"));
+    let (_second, name) = greet().await.unwrap();
+    assert_eq!(name, "second");
+    assert!(greet().await.is_err(), "the house is full");
+    let refused = counters.refused().find(|(reason, _)| *reason == "connections").unwrap().1;
+    assert_eq!((refused, counters.opened(), counters.accepted()), (1, 2, 3));
 }
