@@ -1,6 +1,6 @@
 //! Files are small, say what they are for, and are named for what they hold.
 
-use crate::source::{is_test, shipped};
+use crate::source::shipped;
 use crate::tree::{Tree, judge};
 
 /// Most lines before the unit tests.
@@ -13,13 +13,14 @@ const LONG: &[(&str, &str)] = &[];
 const EMPTY: &[&str] = &["util", "utils", "helper", "helpers", "manager", "misc", "stuff"];
 
 fn problems(tree: &Tree) -> Vec<String> {
-    tree.sources("").flat_map(|(path, text)| in_file(path, text)).collect()
+    tree.sources("").flat_map(|(path, text)| in_file(tree, path, text)).collect()
 }
 
-fn in_file(path: &str, text: &str) -> Vec<String> {
+fn in_file(tree: &Tree, path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     let (lines, all) = (shipped(text).lines().count(), text.lines().count());
-    let excused = path.ends_with("/tests.rs") || LONG.iter().any(|(long, _)| *long == path);
+    let only_tests = tree.is_test(path) && !path.starts_with("tests/");
+    let excused = only_tests || LONG.iter().any(|(long, _)| *long == path);
     if lines > LINES_MAX && !excused {
         problems.push(format!("{path}: {lines} lines without tests, limit {LINES_MAX}"));
     }
@@ -36,7 +37,7 @@ fn in_file(path: &str, text: &str) -> Vec<String> {
         ));
     }
     let named = |part: &str| EMPTY.contains(&part.trim_end_matches(".rs"));
-    if path.split('/').any(named) && !is_test(path) {
+    if path.split('/').any(named) && !tree.is_test(path) {
         problems.push(format!("{path}: a name that says nothing"));
     }
     problems

@@ -1,6 +1,6 @@
 //! A metric is named in one place: `common/src/catalog.rs`.
 
-use crate::source::{code, is_test, literals, shipped};
+use crate::source::{code, literals, shipped};
 use crate::tree::{Tree, judge};
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const ENDINGS: &[&str] =
 fn problems(tree: &Tree) -> Vec<String> {
     let catalog = tree.0.get(CATALOG).map(|text| code(shipped(text))).unwrap_or_default();
     let declared: BTreeSet<&str> = literals(&catalog).filter(|name| has_beginning(name)).collect();
-    let elsewhere = tree.sources("").filter(|(path, _)| *path != CATALOG && !is_test(path));
+    let elsewhere = tree.sources("").filter(|(path, _)| *path != CATALOG && !tree.is_test(path));
     let mut problems = Vec::new();
     for (path, text) in elsewhere {
         let code = code(shipped(text));

@@ -2,16 +2,23 @@
 
 /// The part of a file that is shipped: what stands before its unit tests.
 pub fn shipped(text: &str) -> &str {
-    let at = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(crate) mod "]
-        .iter()
-        .filter_map(|mark| text.find(mark))
-        .min();
-    at.map_or(text, |at| &text[..at])
+    let mut lines = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| (at, &text[at + mark.len()..]));
+    let inline = lines.find(|(_, rest)| test_module(rest).is_some_and(|(_, end)| end.starts_with('{')));
+    inline.map_or(text, |(at, _)| &text[..at])
 }
 
-/// Whether a file holds nothing but tests.
-pub fn is_test(path: &str) -> bool {
-    path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/")
+/// The modules that a file declares for tests only and that are files of their own.
+pub fn test_modules(text: &str) -> impl Iterator<Item = &str> {
+    let marked = text.match_indices("#[cfg(test)]\n").map(|(at, mark)| &text[at + mark.len()..]);
+    marked.filter_map(test_module).filter(|(_, end)| end.starts_with(';')).map(|(name, _)| name)
+}
+
+/// The name of the module that begins here, and what follows it.
+fn test_module(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let text = text.trim_start_matches("pub(crate) ").trim_start_matches("pub ").strip_prefix("mod ")?;
+    let name = name(text);
+    Some((name, text[name.len()..].trim_start()))
 }
 
 /// The text without line comments.
@@ -77,6 +84,9 @@ fn groups_and_paths_are_read() {
     assert_eq!(names_after(&text, "crate::"), ["a", "d", "e", "g"]);
     assert_eq!(names_after("use crate::{\n  a::{b},\n  c,\n};", "crate::"), ["a", "c"]);
     assert_eq!(shipped("a\n#[cfg(test)]\nmod tests {}"), "a\n");
+    assert_eq!(shipped("#[cfg(test)]\nmod fake;\nb"), "#[cfg(test)]\nmod fake;\nb");
+    let declared = "#[cfg(test)]\nmod a;\nmod b;\n#[cfg(test)]\npub mod c;\n#[cfg(test)]\nmod tests {}";
+    assert_eq!(test_modules(declared).collect::<Vec<_>>(), ["a", "c"]);
     assert_eq!(code("let u = \"https://x\"; // y"), "let u = \"https://x\"; ");
     assert_eq!(literals("f(\"a\", \"b\")").collect::<Vec<_>>(), ["a", "b"]);
 }

@@ -1,5 +1,6 @@
 //! The files of the repository in memory; or a few planted ones.
 
+use crate::source::test_modules;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,26 @@ impl Tree {
         self.0.iter().map(|(path, text)| (path.as_str(), text.as_str())).filter(move |(path, _)| inside(path))
     }
 
+    /// Whether a file is compiled for tests only.
+    pub fn is_test(&self, path: &str) -> bool {
+        if path.starts_with("tests/") || path.ends_with("/tests.rs") {
+            return true;
+        }
+        self.sources("").any(|(parent, text)| {
+            let (directory, file) = parent.rsplit_once('/').unwrap_or(("", parent));
+            let below = match file {
+                "mod.rs" | "lib.rs" | "main.rs" => directory,
+                _ => parent.trim_end_matches(".rs"),
+            };
+            let inside = path.strip_prefix(below).and_then(|rest| rest.strip_prefix('/'));
+            let covers = |inside: &str, name: &str| {
+                let rest = inside.strip_prefix(name);
+                rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            };
+            inside.is_some_and(|inside| test_modules(text).any(|name| covers(inside, name)))
+        })
+    }
+
     fn read(&mut self, directory: &Path, prefix: &str) {
         for entry in std::fs::read_dir(directory).expect("the tree can be read") {
             let entry = entry.expect("the tree can be read");
@@ -54,4 +75,21 @@ impl Tree {
 /// Fails with all that is wrong, one thing a line.
 pub fn judge(problems: Vec<String>) {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn files_for_tests_only_are_known() {
+    let declared = "//! x\n#[cfg(test)]\nmod fake;\nmod real;\n#[cfg(test)]\nmod drawn;";
+    let tree = Tree::planted(&[("agent/src/send/mod.rs", declared), ("agent/src/spool.rs", declared)]);
+    for (path, expect) in [
+        ("agent/src/send/fake.rs", true),
+        ("agent/src/send/real.rs", false),
+        ("agent/src/send/drawn/deep.rs", true),
+        ("agent/src/spool/fake.rs", true),
+        ("agent/src/fake.rs", false),
+        ("agent/src/encode/tests.rs", true),
+        ("tests/harness/lib.rs", true),
+    ] {
+        assert_eq!(tree.is_test(path), expect, "{path}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Generated types stay at the edges: everything else speaks the model's words.
 
-use crate::source::{code, is_test, names_after, shipped};
+use crate::source::{code, names_after, shipped};
 use crate::tree::{Tree, judge};
 
 /// Files and folders that may name a generated type.
@@ -16,7 +16,7 @@ const EDGES: &[&str] = &[
 ];
 
 fn problems(tree: &Tree) -> Vec<String> {
-    let inner = |path: &str| !is_test(path) && !EDGES.iter().any(|edge| path.starts_with(edge));
+    let inner = |path: &str| !tree.is_test(path) && !EDGES.iter().any(|edge| path.starts_with(edge));
     let names = |text: &str| {
         let code = code(shipped(text));
         names_after(&code, "quorate_proto::").iter().any(|name| matches!(*name, "v1" | "*"))
