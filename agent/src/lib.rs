@@ -1,1 +1,4 @@
 //! Begins here.
+
+pub mod once;
+pub mod sample;
