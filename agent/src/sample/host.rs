@@ -86,7 +86,9 @@ mod other {
 
         fn sample(&mut self, _now: Now, out: &mut Sink) -> Result<(), SampleError> {
             self.system.refresh_memory();
-            let failed = |error: sysinfo::Error| SampleError::read(Path::new("load average"), std::io::Error::other(error.to_string()));
+            let failed = |error: sysinfo::Error| {
+                SampleError::read(Path::new("load average"), std::io::Error::other(error.to_string()))
+            };
             let load = System::load_average().map_err(failed)?;
             let load = [load.one, load.five, load.fifteen];
             let said = [

@@ -370,7 +370,7 @@ mod tests {
             write(&tree, 20, "a b)", 100, 10);
             table.refresh().unwrap();
             assert_eq!(names(&table), ["1 init 0", "20 a b) 0"]);
-            assert!(table.descriptors.open == descriptors_max.min(4));
+            assert_eq!(table.descriptors.open, descriptors_max.min(4));
 
             write(&tree, 1, "init", 1, 15);
             write(&tree, 20, "x\ty", 200, 1);
@@ -382,16 +382,17 @@ mod tests {
             std::fs::remove_dir_all(tree.root().join("proc/20")).unwrap();
             table.refresh().unwrap();
             assert_eq!(names(&table), ["1 init 0"]);
-            assert!(table.descriptors.open == descriptors_max.min(2));
+            // Which of the two had the descriptors depends on the order of the directory.
+            assert!((descriptors_max.min(1)..=descriptors_max.min(2)).contains(&table.descriptors.open));
         }
     }
 
     #[test]
     fn failures_name_the_file() {
         let tree = Tree::empty();
+        let mut nowhere = Table::new(Path::new("/does/not/exist"), &ProcessConfig::default());
+        assert_eq!(nowhere.refresh().unwrap_err().to_string(), "failed to read `/does/not/exist/proc`");
         let mut table = Table::new(tree.root(), &ProcessConfig::default());
-        let error = table.refresh().unwrap_err().to_string().replace(&tree.display(), "");
-        assert_eq!(error, "failed to read `/proc`");
         tree.write("proc/5/stat", "5 (x) S 1 garbage");
         let error = table.refresh().unwrap_err().to_string().replace(&tree.display(), "");
         assert_eq!(error, "failed to parse `/proc/5/stat` line 1: `flags` is missing");
