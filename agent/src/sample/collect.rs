@@ -1,0 +1,499 @@
+//! Runs the collectors of one round and judges them: how long each took, whether it failed.
+//!
+//! A collector that only reads `/proc` runs here; one that may block has a thread of its own with one call at a time.
+//! While a call has not returned, the collector counts as failed and is not asked again. What comes late is thrown
+//! away: its time is not that of the round.
+//!
+//! ```text
+//!             due               in time
+//!   idle ──────────→ called ──────────────→ idle, sampled
+//!                      │ deadline
+//!                      └────→ overdue ──returned──→ idle, failed in each round between
+//! ```
+
+use super::error::SampleError;
+use super::round::{Book, GroupInfo, Round, SlotMap};
+use super::{Sampler, Sink, Slot};
+use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
+use quorate_common::clock::Clock;
+use quorate_common::error::chain;
+use quorate_common::model::label::Labels;
+use quorate_common::model::process::ProcessRow;
+use quorate_common::model::series::SeriesClass;
+use quorate_common::model::time::{BootTime, Now};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// What a collection is made of.
+pub struct Setup {
+    /// The collectors, in the order of their groups.
+    pub collectors: Vec<Box<dyn Sampler>>,
+    /// Distance between ticks.
+    pub interval_ms: u32,
+    /// What takes longer counts as failed.
+    pub deadline_ms: u32,
+    /// Measures them.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Which collectors run in a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Those whose interval is over.
+    ByTime,
+    /// All.
+    All,
+}
+
+/// All collectors with their series, and those that tell of the collectors themselves.
+pub struct Collection {
+    clock: Arc<dyn Clock>,
+    deadline: Duration,
+    book: Book,
+    groups: Arc<[GroupInfo]>,
+    collectors: Vec<Collector>,
+    own: Own,
+}
+
+struct Collector {
+    group: u32,
+    name: &'static str,
+    interval_ns: u64,
+    due: BootTime,
+    runner: Runner,
+    map: SlotMap,
+    is_failing: bool,
+    success: Slot,
+    duration: Slot,
+}
+
+enum Runner {
+    Inline { sampler: Box<dyn Sampler>, sink: Sink },
+    Thread(Worker),
+}
+
+/// A collector in a thread of its own. Its sink travels with the call.
+struct Worker {
+    calls: SyncSender<(Now, Sink)>,
+    returns: Receiver<Returned>,
+    sink: Option<Sink>,
+    /// This round's call is under way.
+    is_called: bool,
+    is_gone: bool,
+}
+
+struct Returned {
+    sink: Sink,
+    result: Result<(), SampleError>,
+    took: Duration,
+}
+
+/// The series of the collectors' success and of what did not take place.
+struct Own {
+    group: u32,
+    sink: Sink,
+    map: SlotMap,
+    skipped: [Slot; 2],
+    refused: Slot,
+    refused_total: u64,
+}
+
+impl Collection {
+    /// Starts the threads of those that may block. Nothing is sampled yet.
+    ///
+    /// # Errors
+    ///
+    /// A thread could not be started.
+    pub fn new(setup: Setup) -> std::io::Result<Collection> {
+        let mut groups = Vec::with_capacity(setup.collectors.len() + 1);
+        let mut own = Own::new(setup.collectors.len() as u32);
+        let mut collectors = Vec::with_capacity(setup.collectors.len());
+        for (group, sampler) in (0..).zip(setup.collectors) {
+            let (name, interval_ms) = (sampler.name(), sampler.interval_ms().max(1));
+            groups.push(GroupInfo { group, collector: name.to_owned(), interval_ms, class: sampler.class() });
+            collectors.push(Collector {
+                group,
+                name,
+                interval_ns: u64::from(interval_ms) * 1_000_000,
+                due: BootTime(0),
+                runner: Runner::start(sampler, &setup.clock)?,
+                map: SlotMap::default(),
+                is_failing: false,
+                success: own.sink.slot(&COLLECTOR_SUCCESS, one_label("collector", name)),
+                duration: own.sink.slot(&COLLECTOR_DURATION, one_label("collector", name)),
+            });
+        }
+        let (group, interval_ms) = (own.group, setup.interval_ms);
+        groups.push(GroupInfo {
+            group,
+            collector: "collector".into(),
+            interval_ms,
+            class: SeriesClass::System,
+        });
+        let deadline = Duration::from_millis(u64::from(setup.deadline_ms));
+        Ok(Collection {
+            clock: setup.clock,
+            deadline,
+            book: Book::default(),
+            groups: groups.into(),
+            collectors,
+            own,
+        })
+    }
+
+    /// One round, stamped `at`.
+    pub fn round(&mut self, at: Now, next_due_ms: u32, due: Due) -> Round {
+        let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
+        for (index, collector) in self.collectors.iter_mut().enumerate() {
+            if due == Due::All || collector.due <= at.boot {
+                let ns = collector.interval_ns;
+                collector.due = BootTime((at.boot.0 / ns + 1).saturating_mul(ns));
+                collector.runner.call(at);
+                called.push(index);
+            }
+        }
+        // Those that run here go first: the others work meanwhile.
+        called.sort_by_key(|index| matches!(self.collectors[*index].runner, Runner::Thread(_)));
+        let start = self.clock.now().boot;
+        for index in called {
+            let collector = &mut self.collectors[index];
+            let (result, took) = collector.runner.finish(at, &*self.clock, start, self.deadline);
+            collector.judge(result, took, (&mut self.book, &mut self.own));
+        }
+        self.own.report(self.collectors.iter().map(|collector| &collector.runner));
+        self.book.absorb(self.own.group, &mut self.own.sink, &mut self.own.map);
+        self.book.close(at, next_due_ms, Arc::clone(&self.groups))
+    }
+
+    /// Says how many rounds did not take place since the start: because the queue was full, and because it was too late.
+    pub fn set_skipped(&mut self, queue_full: u64, late: u64) {
+        for (slot, count) in self.own.skipped.into_iter().zip([queue_full, late]) {
+            self.own.sink.set(slot, count.cast_signed());
+        }
+    }
+
+    /// The processes of the last round; empty if they are not collected.
+    pub fn process_table(&self) -> Vec<ProcessRow> {
+        let tables = self.collectors.iter().filter_map(|collector| match &collector.runner {
+            Runner::Inline { sampler, .. } => sampler.process_table(),
+            Runner::Thread(_) => None,
+        });
+        tables.flatten().collect()
+    }
+}
+
+impl Collector {
+    /// Takes over what it said, or that it failed; the log hears of a change only.
+    fn judge(&mut self, result: Result<(), SampleError>, took: Duration, (book, own): (&mut Book, &mut Own)) {
+        let has_failed = result.is_err();
+        match (result, self.runner.sink()) {
+            (Ok(()), Some(sink)) => book.absorb(self.group, sink, &mut self.map),
+            (Err(error), _) if !self.is_failing => {
+                tracing::warn!(collector = self.name, error = chain(&error), "collector failed");
+            }
+            _ => {}
+        }
+        if self.is_failing && !has_failed {
+            tracing::info!(collector = self.name, "collector works again");
+        }
+        self.is_failing = has_failed;
+        own.sink.set(self.success, i64::from(!has_failed));
+        own.sink.set(self.duration, COLLECTOR_DURATION.form.cell(took.as_secs_f64()));
+    }
+}
+
+impl Runner {
+    fn start(sampler: Box<dyn Sampler>, clock: &Arc<dyn Clock>) -> std::io::Result<Runner> {
+        if sampler.may_block() {
+            Ok(Runner::Thread(Worker::start(sampler, Arc::clone(clock))?))
+        } else {
+            Ok(Runner::Inline { sampler, sink: Sink::default() })
+        }
+    }
+
+    /// Sets a worker to work; those that run here wait for [`Runner::finish`].
+    fn call(&mut self, at: Now) {
+        if let Runner::Thread(worker) = self {
+            worker.call(at);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        at: Now,
+        clock: &dyn Clock,
+        start: BootTime,
+        deadline: Duration,
+    ) -> (Result<(), SampleError>, Duration) {
+        let (result, took) = match self {
+            Runner::Inline { sampler, sink } => {
+                let before = clock.now().boot;
+                let result = sampler.sample(at, sink);
+                (result, clock.now().boot.since(before))
+            }
+            Runner::Thread(worker) => {
+                worker.wait(deadline.saturating_sub(clock.now().boot.since(start)), deadline)
+            }
+        };
+        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        let is_late = took >= deadline && result.is_ok();
+        (if is_late { Err(SampleError::Timeout { deadline_ms }) } else { result }, took)
+    }
+
+    /// Its sink, unless a call is under way.
+    fn sink(&mut self) -> Option<&mut Sink> {
+        match self {
+            Runner::Inline { sink, .. } => Some(sink),
+            Runner::Thread(worker) => worker.sink.as_mut(),
+        }
+    }
+}
+
+impl Worker {
+    fn start(mut sampler: Box<dyn Sampler>, clock: Arc<dyn Clock>) -> std::io::Result<Worker> {
+        let (calls, called) = sync_channel::<(Now, Sink)>(1);
+        let (returned, returns) = sync_channel::<Returned>(1);
+        let run = move || {
+            while let Ok((at, mut sink)) = called.recv() {
+                let before = clock.now().boot;
+                let result = sampler.sample(at, &mut sink);
+                let took = clock.now().boot.since(before);
+                if returned.send(Returned { sink, result, took }).is_err() {
+                    break;
+                }
+            }
+        };
+        // Nobody joins it: it may hang in the kernel, and ends by itself when its channel closes.
+        drop(std::thread::Builder::new().name("sample-blocking".into()).spawn(run)?);
+        Ok(Worker { calls, returns, sink: Some(Sink::default()), is_called: false, is_gone: false })
+    }
+
+    fn call(&mut self, at: Now) {
+        if self.sink.is_none() {
+            // What comes back from an earlier round only brings the sink.
+            self.sink = self.returns.try_recv().ok().map(|returned| returned.sink);
+        }
+        if let Some(sink) = self.sink.take() {
+            self.is_called = self.calls.try_send((at, sink)).is_ok();
+            self.is_gone = !self.is_called;
+        }
+    }
+
+    fn wait(&mut self, left: Duration, deadline: Duration) -> (Result<(), SampleError>, Duration) {
+        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
+        if self.is_gone {
+            return (Err(SampleError::Gone), Duration::ZERO);
+        }
+        if !std::mem::take(&mut self.is_called) {
+            // An earlier call has not returned: there is nothing to wait for.
+            return (Err(SampleError::Timeout { deadline_ms }), deadline);
+        }
+        match self.returns.recv_timeout(left) {
+            Ok(returned) => {
+                self.sink = Some(returned.sink);
+                (returned.result, returned.took)
+            }
+            Err(RecvTimeoutError::Timeout) => (Err(SampleError::Timeout { deadline_ms }), deadline),
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_gone = true;
+                (Err(SampleError::Gone), Duration::ZERO)
+            }
+        }
+    }
+}
+
+impl Own {
+    fn new(group: u32) -> Own {
+        let mut sink = Sink::default();
+        let skipped =
+            ["queue_full", "late"].map(|reason| sink.slot(&SAMPLES_SKIPPED, one_label("reason", reason)));
+        let refused = sink.slot(&SERIES_REFUSED, Labels::default());
+        Own { group, sink, map: SlotMap::default(), skipped, refused, refused_total: 0 }
+    }
+
+    fn report<'a>(&mut self, runners: impl Iterator<Item = &'a Runner>) {
+        let refused = runners.filter_map(|runner| match runner {
+            Runner::Inline { sink, .. } => Some(sink.refused()),
+            Runner::Thread(worker) => worker.sink.as_ref().map(Sink::refused),
+        });
+        // A sink that is away with a call is missing from the sum.
+        self.refused_total = self.refused_total.max(refused.sum());
+        self.sink.set(self.refused, self.refused_total.cast_signed());
+    }
+}
+
+/// Our own names are valid; the empty set stands for the impossible rest.
+fn one_label(name: &'static str, value: &'static str) -> Labels {
+    Labels::new([(name, value)]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_common::catalog::{LOAD1, LOAD5};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Moves only by hand.
+    #[derive(Default)]
+    struct Hand(AtomicU64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Now {
+            Now { boot: BootTime(self.0.load(Ordering::SeqCst)), ..Now::default() }
+        }
+    }
+
+    type Script = Box<dyn FnMut() -> Result<i64, SampleError> + Send>;
+
+    struct Fake {
+        name: &'static str,
+        interval_ms: u32,
+        may_block: bool,
+        script: Script,
+        slot: Option<Slot>,
+    }
+
+    impl Sampler for Fake {
+        fn name(&self) -> &'static str {
+            self.name
+        }
+        fn interval_ms(&self) -> u32 {
+            self.interval_ms
+        }
+        fn class(&self) -> SeriesClass {
+            SeriesClass::System
+        }
+        fn may_block(&self) -> bool {
+            self.may_block
+        }
+        fn sample(&mut self, _now: Now, out: &mut Sink) -> Result<(), SampleError> {
+            let def = if self.may_block { &LOAD5 } else { &LOAD1 };
+            let slot = *self.slot.get_or_insert_with(|| out.slot(def, Labels::default()));
+            out.set(slot, -1);
+            out.set(slot, (self.script)()?);
+            Ok(())
+        }
+    }
+
+    fn fake(name: &'static str, interval_ms: u32, may_block: bool, script: Script) -> Box<dyn Sampler> {
+        Box::new(Fake { name, interval_ms, may_block, script, slot: None })
+    }
+
+    fn collection(collectors: Vec<Box<dyn Sampler>>, deadline_ms: u32, clock: Arc<dyn Clock>) -> Collection {
+        Collection::new(Setup { collectors, interval_ms: 1000, deadline_ms, clock }).unwrap()
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { boot: BootTime(ms * 1_000_000), ..Now::default() }
+    }
+
+    fn value(rounds: &[Round], name: &str, label: &str) -> i64 {
+        let new = rounds.iter().flat_map(|round| &round.registered);
+        let mut of_name = new.filter(|new| &*new.spec.metric.name == name);
+        let slot = of_name.find(|new| new.spec.labels.to_string().contains(label)).unwrap().slot;
+        rounds.last().unwrap().cells[slot as usize]
+    }
+
+    #[test]
+    fn a_failed_round_says_nothing_but_that_it_failed() {
+        let answers = Mutex::new(vec![Ok(7), Err(SampleError::Gone), Ok(5)]);
+        let script = Box::new(move || answers.lock().unwrap().pop().unwrap());
+        let clock = Arc::new(Hand::default());
+        let mut collection = collection(vec![fake("a", 1000, false, script)], 500, clock);
+        let mut rounds = Vec::new();
+        for (second, sampled, cell, success) in [(1, &[0, 1][..], 5, 1), (2, &[1], 5, 0), (3, &[0, 1], 7, 1)]
+        {
+            rounds.push(collection.round(at(second * 1000), 1000, Due::ByTime));
+            assert_eq!(rounds.last().unwrap().sampled, sampled);
+            assert_eq!(value(&rounds, "node_load1", ""), cell);
+            assert_eq!(value(&rounds, "node_scrape_collector_success", "\"a\""), success);
+        }
+        let groups: Vec<&str> = rounds[0].groups.iter().map(|group| group.collector.as_str()).collect();
+        assert_eq!(groups, ["a", "collector"]);
+        assert_eq!(rounds[1].registered, []);
+    }
+
+    #[test]
+    fn each_runs_at_its_interval() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let mut collection =
+            collection(vec![every("a", 1000), every("b", 3000)], 500, Arc::new(Hand::default()));
+        for (ms, sampled) in [
+            (1000, &[0, 1, 2][..]),
+            (2000, &[0, 2]),
+            (3001, &[0, 1, 2]),
+            (4000, &[0, 2]),
+            (4001, &[2]),
+            (6000, &[0, 1, 2]),
+        ] {
+            assert_eq!(collection.round(at(ms), 1000, Due::ByTime).sampled, sampled, "{ms}");
+        }
+        assert_eq!(collection.round(at(6001), 1000, Due::All).sampled, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_slow_one_is_late() {
+        let clock = Arc::new(Hand::default());
+        let inner = Arc::clone(&clock);
+        let script = Box::new(move || {
+            inner.0.fetch_add(600_000_000, Ordering::SeqCst);
+            Ok(1)
+        });
+        let mut collection = collection(vec![fake("a", 1000, false, script)], 500, clock);
+        let rounds = [collection.round(at(1000), 1000, Due::ByTime)];
+        assert_eq!(rounds[0].sampled, [1]);
+        assert_eq!(value(&rounds, "node_scrape_collector_duration_seconds", "\"a\""), 6000);
+    }
+
+    #[test]
+    fn one_that_hangs_is_asked_again_only_when_it_is_back() {
+        let (go, wait) = sync_channel::<i64>(0);
+        let (called, calls) = sync_channel::<()>(8);
+        let script = Box::new(move || {
+            called.send(()).unwrap();
+            wait.recv().map_err(|_| SampleError::Gone)
+        });
+        let others = fake("b", 1000, false, Box::new(|| Ok(2)));
+        let mut collection = collection(
+            vec![fake("a", 1000, true, script), others],
+            20,
+            Arc::new(quorate_common::clock::SystemClock),
+        );
+        for second in 1..4 {
+            assert_eq!(collection.round(at(second * 1000), 1000, Due::ByTime).sampled, [1, 2]);
+        }
+        calls.recv().unwrap();
+        assert!(calls.try_recv().is_err(), "called once only");
+        go.send(9).unwrap();
+        // Its answer belongs to a round long gone; the next calls are answered in time.
+        let mut rounds = Vec::new();
+        let helper = std::thread::spawn(move || {
+            calls.recv().unwrap();
+            go.send(11)
+        });
+        let clock = quorate_common::clock::SystemClock;
+        let give_up = clock.now().boot + Duration::from_secs(30);
+        for second in 4.. {
+            rounds.push(collection.round(at(second * 1000), 1000, Due::ByTime));
+            match rounds.last() {
+                Some(round) if round.sampled == [0, 1, 2] => break,
+                _ => assert!(clock.now().boot < give_up, "never back"),
+            }
+            std::thread::yield_now();
+        }
+        helper.join().unwrap().unwrap();
+        assert_eq!(value(&rounds, "node_load5", ""), 11);
+    }
+
+    #[test]
+    fn one_whose_thread_is_gone_fails_for_good() {
+        let script = Box::new(|| panic!("expected by this test"));
+        let clock = Arc::new(quorate_common::clock::SystemClock);
+        let mut collection = collection(vec![fake("a", 1000, true, script)], 5000, clock);
+        for second in 1..3 {
+            assert_eq!(collection.round(at(second * 1000), 1000, Due::ByTime).sampled, [1]);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Sampling: what this host is doing, read from the kernel, as rows of cells.
+//!
+//! One file per subject, one explicit list of them. A collector parses a whole file before it says anything, so a
+//! failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold.
+//!
+//! ```text
+//!   clock ─tick→ schedule ─due→ collectors ─cells→ book ─→ Round ─→ encode
+//!                   ↑ commands       │ may block: own thread, one call at a time
+//! ```
+
+mod collect;
+mod config;
+mod error;
+mod host;
+mod keyed;
+mod round;
+mod schedule;
+mod sink;
+mod text;
+
+#[cfg(target_os = "linux")]
+mod cpu;
+#[cfg(target_os = "linux")]
+mod filesystem;
+#[cfg(target_os = "linux")]
+mod load;
+#[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
+mod process;
+#[cfg(target_os = "linux")]
+mod reader;
+#[cfg(target_os = "linux")]
+mod uptime;
+
+#[cfg(all(test, target_os = "linux"))]
+mod golden;
+
+pub use collect::{Collection, Due, Setup};
+pub use config::{Config, ConfigError, ProcessConfig};
+pub use error::SampleError;
+pub use host::host_facts;
+pub use round::{GroupInfo, NewSeries, Round};
+pub use schedule::{Asked, Sampling, StartError, start};
+pub use sink::{Sink, Slot};
+
+use quorate_common::model::process::ProcessRow;
+use quorate_common::model::series::SeriesClass;
+use quorate_common::model::time::Now;
+use std::path::Path;
+
+/// One collector: reads one subject and says what it saw.
+pub trait Sampler: Send {
+    /// Its name, as in `node_scrape_collector_success{collector}`.
+    fn name(&self) -> &'static str;
+
+    /// How often it runs.
+    fn interval_ms(&self) -> u32;
+
+    /// Which retention its series fall under.
+    fn class(&self) -> SeriesClass;
+
+    /// Whether a call can hang, as on a dead network mount; such a collector gets a thread of its own.
+    fn may_block(&self) -> bool {
+        false
+    }
+
+    /// Reads its subject and sets the cells of its series.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read or understood. Cells already set are then not used.
+    fn sample(&mut self, now: Now, out: &mut Sink) -> Result<(), SampleError>;
+
+    /// The processes of the last round; `None` for all collectors but that of processes.
+    fn process_table(&self) -> Option<Vec<ProcessRow>> {
+        None
+    }
+}
+
+/// All collectors of this system that are not disabled. `root` holds `proc`: `/` but for tests.
+#[cfg(target_os = "linux")]
+pub fn collectors(config: &Config, root: &Path) -> Vec<Box<dyn Sampler>> {
+    let every = |ms: u32| ms.max(config.interval_ms);
+    let tick = config.interval_ms;
+    let all: Vec<Box<dyn Sampler>> = vec![
+        Box::new(cpu::Cpu::new(root, tick)),
+        Box::new(memory::Memory::new(root, tick)),
+        Box::new(load::Load::new(root, tick)),
+        Box::new(uptime::Time::new(tick)),
+        Box::new(network::Network::new(root, tick)),
+        Box::new(process::Process::new(root, tick, &config.process)),
+        Box::new(filesystem::Filesystem::new(root, every(10_000))),
+        Box::new(uptime::Uname::new(every(30_000))),
+    ];
+    all.into_iter().filter(|one| !config.disabled.iter().any(|name| name == one.name())).collect()
+}
+
+/// The collectors of a system that is not Linux, through sysinfo.
+#[cfg(not(target_os = "linux"))]
+pub fn collectors(config: &Config, _root: &Path) -> Vec<Box<dyn Sampler>> {
+    host::portable(config)
+}

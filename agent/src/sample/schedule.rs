@@ -1,0 +1,331 @@
+//! The sampling thread: a tick at each whole interval of the boot clock, one round for each tick.
+//!
+//! Ticks that passed while a round took too long, or while the host slept, are skipped and counted: a node that is
+//! behind must not fall further behind. When the encoder does not keep up its queue is full, and the tick is skipped
+//! before anything is read, so that no registration is ever lost.
+
+use super::collect::{Collection, Due, Setup};
+use super::round::Round;
+use super::{Config, collectors};
+use quorate_common::clock::Clock;
+use quorate_common::model::process::ProcessRow;
+use quorate_common::model::time::BootTime;
+use quorate_common::shutdown::Shutdown;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError as QueueError;
+use tokio::sync::{mpsc, oneshot};
+
+/// Questions that may wait; more are refused.
+const COMMANDS_MAX: usize = 16;
+
+/// Why sampling could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("failed to accept the configuration of sampling")]
+    Config(#[from] super::ConfigError),
+    /// A thread could not be started.
+    #[error("failed to start a sampling thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Why a question was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Asked {
+    /// Too many questions wait, or the encoder is behind.
+    #[error("sampling is busy")]
+    Busy,
+    /// Sampling has ended.
+    #[error("sampling has ended")]
+    Stopped,
+}
+
+/// Asks the sampling thread. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    commands: SyncSender<Command>,
+}
+
+enum Command {
+    CollectNow(oneshot::Sender<Result<(), Asked>>),
+    ProcessTable(oneshot::Sender<Vec<ProcessRow>>),
+    Stop,
+}
+
+impl Sampling {
+    /// One more round of all collectors, now; done when the round is in the queue.
+    ///
+    /// # Errors
+    ///
+    /// The queue is full, or sampling has ended.
+    pub async fn collect_now(&self) -> Result<(), Asked> {
+        self.ask(Command::CollectNow).await?
+    }
+
+    /// The processes of the last round, by number.
+    ///
+    /// # Errors
+    ///
+    /// Too many questions wait, or sampling has ended.
+    pub async fn process_table(&self) -> Result<Vec<ProcessRow>, Asked> {
+        self.ask(Command::ProcessTable).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Asked> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.try_send(command(answer)).map_err(|error| match error {
+            TrySendError::Full(_) => Asked::Busy,
+            TrySendError::Disconnected(_) => Asked::Stopped,
+        })?;
+        answered.await.map_err(|_| Asked::Stopped)
+    }
+}
+
+/// Starts the thread; rounds go into `rounds`. Must be called in a runtime: a task stops the thread when `shutdown` is
+/// asked for, and the program with it if the thread dies. `root` is `/` but for tests.
+///
+/// # Errors
+///
+/// The configuration is wrong, or a thread could not be started.
+pub fn start(
+    config: &Config,
+    root: &Path,
+    clock: Arc<dyn Clock>,
+    rounds: mpsc::Sender<Round>,
+    shutdown: &Shutdown,
+) -> Result<Sampling, StartError> {
+    config.check()?;
+    let setup = Setup {
+        collectors: collectors(config, root),
+        interval_ms: config.interval_ms,
+        deadline_ms: config.deadline_ms,
+        clock: Arc::clone(&clock),
+    };
+    let collection = Collection::new(setup).map_err(StartError::Thread)?;
+    run(collection, config.interval_ms, (clock, rounds), shutdown)
+}
+
+fn run(
+    collection: Collection,
+    interval_ms: u32,
+    (clock, rounds): (Arc<dyn Clock>, mpsc::Sender<Round>),
+    shutdown: &Shutdown,
+) -> Result<Sampling, StartError> {
+    let (commands, commanded) = sync_channel(COMMANDS_MAX);
+    let (ended, end) = oneshot::channel::<()>();
+    let ticker = Ticker::new(interval_ms, clock.now().boot);
+    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0 };
+    let thread = move || {
+        schedule.run(&commanded);
+        drop(ended);
+    };
+    drop(std::thread::Builder::new().name("sample".into()).spawn(thread).map_err(StartError::Thread)?);
+    shutdown.spawn("sample", watch(commands.clone(), end, shutdown.clone()));
+    Ok(Sampling { commands })
+}
+
+/// Ends the thread with the program, and the program with the thread.
+async fn watch(commands: SyncSender<Command>, mut end: oneshot::Receiver<()>, shutdown: Shutdown) {
+    tokio::select! {
+        () = shutdown.asked() => {}
+        _ = &mut end => {
+            if !shutdown.is_asked() {
+                tracing::error!("the sampling thread has ended, stopping");
+                shutdown.ask();
+            }
+            return;
+        }
+    }
+    // A full queue of questions is emptied within a round.
+    let stop = tokio::task::spawn_blocking(move || commands.send(Command::Stop).is_ok());
+    if matches!(stop.await, Ok(true)) {
+        // It ends without a word: the channel only closes.
+        end.await.ok();
+    }
+}
+
+struct Schedule {
+    collection: Collection,
+    clock: Arc<dyn Clock>,
+    rounds: mpsc::Sender<Round>,
+    ticker: Ticker,
+    queue_full: u64,
+}
+
+impl Schedule {
+    fn run(&mut self, commands: &Receiver<Command>) {
+        loop {
+            let left = self.ticker.next.since(self.clock.now().boot);
+            let is_open = match commands.recv_timeout(left) {
+                Err(RecvTimeoutError::Timeout) => self.tick() != Err(Asked::Stopped),
+                Err(RecvTimeoutError::Disconnected) | Ok(Command::Stop) => false,
+                Ok(command) => self.answer(command),
+            };
+            if !is_open {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), Asked> {
+        let now = self.clock.now().boot;
+        if now < self.ticker.next {
+            // Woken a little too soon: the two clocks are not the same.
+            return Ok(());
+        }
+        self.ticker.advance(now);
+        let done = self.round(Due::ByTime);
+        self.queue_full += u64::from(done == Err(Asked::Busy));
+        done
+    }
+
+    /// Whether there is somebody left to sample for. Nobody need wait for an answer any more.
+    fn answer(&mut self, command: Command) -> bool {
+        match command {
+            Command::CollectNow(answer) => {
+                let done = self.round(Due::All);
+                answer.send(done).ok();
+                done != Err(Asked::Stopped)
+            }
+            Command::ProcessTable(answer) => {
+                answer.send(self.collection.process_table()).ok();
+                true
+            }
+            Command::Stop => false,
+        }
+    }
+
+    fn round(&mut self, due: Due) -> Result<(), Asked> {
+        let place = self.rounds.try_reserve().map_err(|error| match error {
+            QueueError::Full(()) => Asked::Busy,
+            QueueError::Closed(()) => Asked::Stopped,
+        })?;
+        let at = self.clock.now();
+        self.collection.set_skipped(self.queue_full, self.ticker.late);
+        let next_due = self.ticker.next.since(at.boot).as_millis();
+        // Rounded up: a frame that comes when it was announced is never late.
+        let next_due_ms = u32::try_from(next_due).unwrap_or(u32::MAX).saturating_add(1);
+        place.send(self.collection.round(at, next_due_ms, due));
+        Ok(())
+    }
+}
+
+/// Whole intervals of the boot clock.
+struct Ticker {
+    interval: Duration,
+    next: BootTime,
+    /// Ticks that passed unused.
+    late: u64,
+}
+
+impl Ticker {
+    /// The first tick is now: a node should be heard at once, not after an interval.
+    fn new(interval_ms: u32, now: BootTime) -> Ticker {
+        Ticker { interval: Duration::from_millis(u64::from(interval_ms.max(1))), next: now, late: 0 }
+    }
+
+    /// Uses the tick that is due and moves on to the first one after `now`.
+    fn advance(&mut self, now: BootTime) {
+        let interval_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+        let (due, current) = (self.next.0 / interval_ns, now.0 / interval_ns);
+        self.late += current.saturating_sub(due);
+        self.next = BootTime((current + 1).saturating_mul(interval_ns));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_common::clock::SystemClock;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn ticks_are_aligned_and_missed_ones_counted() {
+        let mut ticker = Ticker::new(1000, BootTime(1_234_567_890));
+        for (now_ms, next_ms, late) in [
+            (1235, 2000, 0),
+            (2000, 3000, 0),
+            (3999, 4000, 0),
+            (4001, 5000, 0),
+            (7500, 8000, 2),
+            (8000, 9000, 2),
+        ] {
+            ticker.advance(BootTime(now_ms * 1_000_000));
+            assert_eq!((ticker.next, ticker.late), (BootTime(next_ms * 1_000_000), late), "{now_ms}");
+        }
+    }
+
+    fn begin(capacity: usize) -> (Sampling, mpsc::Receiver<Round>, Shutdown) {
+        let (sender, rounds) = mpsc::channel(capacity);
+        let shutdown = Shutdown::new();
+        let config = Config { interval_ms: 100, deadline_ms: 10_000, ..Config::default() };
+        let sampling = start(&config, Path::new("/"), Arc::new(SystemClock), sender, &shutdown).unwrap();
+        (sampling, rounds, shutdown)
+    }
+
+    #[tokio::test]
+    async fn samples_this_host_until_it_is_told_to_stop() {
+        let (sampling, mut rounds, shutdown) = begin(4);
+        let first = rounds.recv().await.unwrap();
+        let all: Vec<u32> = first.groups.iter().map(|group| group.group).collect();
+        assert_eq!(first.sampled, all);
+        let (second, third) = (rounds.recv().await.unwrap(), rounds.recv().await.unwrap());
+        assert!(first.at.boot < second.at.boot && second.at.boot < third.at.boot);
+        assert!((1..=101).contains(&third.next_due_ms), "{}", third.next_due_ms);
+        let slots: BTreeSet<u32> = first.registered.iter().map(|new| new.slot).collect();
+        assert_eq!(slots.len(), first.cells.len());
+        assert_eq!(slots.last().copied(), Some(first.cells.len() as u32 - 1));
+
+        let table = sampling.process_table().await.unwrap();
+        assert!(table.iter().any(|row| row.pid == std::process::id() && row.memory_bytes > 0));
+        shutdown.ask();
+        assert!(shutdown.finished(Duration::from_secs(30)).await);
+        while rounds.recv().await.is_some() {}
+        assert_eq!(sampling.collect_now().await, Err(Asked::Stopped));
+        assert_eq!(sampling.process_table().await, Err(Asked::Stopped));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_skips_and_counts() {
+        let (sampling, mut rounds, _shutdown) = begin(1);
+        // Nobody takes the first round out; asking for more then fails, which proves that the queue is full.
+        while sampling.collect_now().await != Err(Asked::Busy) {}
+        let first = rounds.recv().await.unwrap();
+        let is_skipped = |new: &&super::super::NewSeries| {
+            &*new.spec.metric.name == "quorate_agent_samples_skipped_total"
+                && new.spec.labels.get("reason") == Some("queue_full")
+        };
+        let slot = first.registered.iter().find(is_skipped).unwrap().slot as usize;
+        // The queue holds one: between taking one out and the next, ticks pass; wait for the count to show it.
+        let mut counted = 0;
+        while counted == 0 {
+            while sampling.collect_now().await != Err(Asked::Busy) {}
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            rounds.recv().await.unwrap();
+            counted = rounds.recv().await.unwrap().cells[slot];
+        }
+        assert!(counted >= 1);
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_ends_the_program() {
+        let (_sampling, rounds, shutdown) = begin(1);
+        drop(rounds);
+        tokio::time::timeout(Duration::from_secs(30), shutdown.asked()).await.unwrap();
+        assert!(shutdown.finished(Duration::from_secs(30)).await);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_configuration_is_refused() {
+        let config = Config { interval_ms: 0, ..Config::default() };
+        let (sender, _rounds) = mpsc::channel(1);
+        let error =
+            start(&config, Path::new("/"), Arc::new(SystemClock), sender, &Shutdown::new()).unwrap_err();
+        let expect =
+            "failed to accept the configuration of sampling: `interval_ms` is 0, expected 100 to 60000";
+        assert_eq!(quorate_common::error::chain(&error), expect);
+    }
+}
