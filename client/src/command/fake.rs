@@ -6,8 +6,17 @@ use quorate_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use quorate_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
 use quorate_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use quorate_proto::v1::{create_token_request::Subject, watch_response::Event, *};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
 use tonic::{Code, Request, Response, Status};
@@ -22,29 +31,56 @@ pub struct Fake {
     pub page: usize,
     /// Whether watching is forbidden.
     pub refuse_watch: bool,
+    /// Samples of a node are there only once this directory has a file of its name.
+    pub samples_of: Option<PathBuf>,
     /// The changes it was asked for, in order.
     pub calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Fake {
     fn default() -> Fake {
-        Fake { page: 1000, refuse_watch: false, calls: Arc::default() }
+        Fake { page: 1000, refuse_watch: false, samples_of: None, calls: Arc::default() }
     }
 }
 
 impl Fake {
     /// Serves for as long as the test runs.
     pub async fn serve(&self) -> Connection {
+        let url = format!("http://{}", self.listen().await);
+        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
+        Connection::over(channel, Duration::from_secs(10))
+    }
+
+    /// Serves with mutual TLS: roots, a client's certificate and its key are written as `ca.crt`,
+    /// `admin.crt` and `admin.key`.
+    pub async fn serve_tls(&self, dir: &Path) -> SocketAddr {
+        let plain = self.listen().await;
+        let acceptor = TlsAcceptor::from(Arc::new(server_config(dir)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        drop(tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                drop(tokio::spawn(async move {
+                    let mut inner = tokio::net::TcpStream::connect(plain).await?;
+                    let mut outer = acceptor.accept(stream).await?;
+                    tokio::io::copy_bidirectional(&mut outer, &mut inner).await
+                }));
+            }
+        }));
+        address
+    }
+
+    async fn listen(&self) -> SocketAddr {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
         let server = Server::builder()
             .add_service(ClusterServiceServer::new(self.clone()))
             .add_service(QueryServiceServer::new(self.clone()))
             .add_service(AdminServiceServer::new(self.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         drop(tokio::spawn(server));
-        let channel = Endpoint::from_shared(url).unwrap().connect().await.unwrap();
-        Connection::over(channel, Duration::from_secs(10))
+        address
     }
 
     /// The changes it was asked for, in order.
@@ -55,6 +91,39 @@ impl Fake {
     fn note(&self, call: String) {
         self.calls.lock().unwrap().push(call);
     }
+}
+
+fn server_config(dir: &Path) -> rustls::ServerConfig {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let ca = Issuer::new(ca, ca_key);
+    let leaf = |names: Vec<String>| {
+        let key = KeyPair::generate().unwrap();
+        (CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap(), key)
+    };
+    let (client, client_key) = leaf(Vec::new());
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("ca.crt"), &ca_pem).unwrap();
+    fs::write(dir.join("admin.crt"), client.pem()).unwrap();
+    fs::write(dir.join("admin.key"), client_key.serialize_pem()).unwrap();
+    fs::set_permissions(dir.join("admin.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let clients =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let (server, server_key) = leaf(vec!["127.0.0.1".to_owned()]);
+    let server_key = PrivateKeyDer::from_pem_slice(server_key.serialize_pem().as_bytes()).unwrap();
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![server.der().clone()], server_key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
 }
 
 fn at(seconds_ago: i64) -> Option<Timestamp> {
@@ -68,8 +137,8 @@ fn invalid(field: &str, problem: &str) -> Status {
 
 /// A calm cluster, and one in trouble.
 pub fn health() -> GetHealthResponse {
-    let calm = ClusterHealth {
-        cluster: "calm".into(),
+    let demo = ClusterHealth {
+        cluster: "demo".into(),
         status: Health::Healthy.into(),
         healthy_nodes: 3,
         total_nodes: 3,
@@ -91,9 +160,9 @@ pub fn health() -> GetHealthResponse {
         quorum_status: QuorumStatus::AtRisk.into(),
         quorum: Some(Quorum { total: 3, need: 2, alive: 2, unknown: 0, margin: Some(0), zones }),
         since: at(100),
-        ..calm.clone()
+        ..demo.clone()
     };
-    GetHealthResponse { clusters: vec![calm, prod], timestamp: at(0) }
+    GetHealthResponse { clusters: vec![demo, prod], timestamp: at(0) }
 }
 
 fn node(name: &str, liveness: Liveness, health: Health) -> Node {
@@ -251,7 +320,14 @@ impl QueryService for Fake {
         &self,
         request: Request<QueryLatestRequest>,
     ) -> Result<Response<QueryLatestResponse>, Status> {
-        if request.into_inner().selector != "node_load1" {
+        let selector = request.into_inner().selector;
+        if let Some(node) = selector.strip_prefix("{node=\"").and_then(|rest| rest.strip_suffix("\"}")) {
+            let there = self.samples_of.iter().any(|dir| dir.join(node).try_exists().unwrap());
+            let series =
+                there.then(|| LatestSeries { labels: labels(node), sample: None }).into_iter().collect();
+            return Ok(Response::new(QueryLatestResponse { series, ..QueryLatestResponse::default() }));
+        }
+        if selector != "node_load1" {
             return Err(invalid("selector", "unexpected end of input"));
         }
         let series = |node, value| LatestSeries {

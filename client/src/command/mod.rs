@@ -15,7 +15,7 @@ pub mod token;
 pub mod watch;
 
 #[cfg(test)]
-mod fake;
+pub mod fake;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::Target;

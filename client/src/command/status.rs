@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(
             painted(&report(), true, false),
             "\
-✔ calm  healthy for 2 h 46 min
+✔ demo  healthy for 2 h 46 min
   quorum    ✔ available  3 of 3 votes, 2 needed, margin 1
   nodes     3 of 3 respond
 
@@ -168,7 +168,7 @@ mod tests {
         let text = painted(&report(), false, false);
         assert!(text.is_ascii());
         assert!(
-            text.starts_with("+ calm  healthy for 2 h 46 min\n  quorum    + available  3 of 3"),
+            text.starts_with("+ demo  healthy for 2 h 46 min\n  quorum    + available  3 of 3"),
             "{text}"
         );
         assert!(text.contains("\n            x unhealthy  n3\n"), "{text}");
@@ -178,7 +178,7 @@ mod tests {
     fn colour_adds_only_escape_sequences() {
         let text = painted(&report(), true, true);
         assert!(
-            text.starts_with("\u{1b}[32m✔ \u{1b}[0m\u{1b}[1mcalm\u{1b}[0m  \u{1b}[32mhealthy\u{1b}[0m"),
+            text.starts_with("\u{1b}[32m✔ \u{1b}[0m\u{1b}[1mdemo\u{1b}[0m  \u{1b}[32mhealthy\u{1b}[0m"),
             "{text:?}"
         );
         let mut bare = text;

@@ -222,7 +222,7 @@ mod tests {
         let (first, second) = results.split_at(results.len() / 2);
         assert_eq!(first, second);
         let lines: Vec<&str> = first.lines().collect();
-        assert_eq!(lines[0], "✔ calm  healthy for 2 h 46 min");
+        assert_eq!(lines[0], "✔ demo  healthy for 2 h 46 min");
         let changes = &lines[lines.iter().rposition(|line| line.is_empty()).unwrap() + 1..];
         assert_eq!(
             changes,

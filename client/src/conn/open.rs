@@ -79,3 +79,67 @@ pub fn innermost(error: &(dyn Error + 'static)) -> String {
     // An error of the system says its kind better than its number does.
     if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::fake::Fake;
+    use crate::conn::Connection;
+    use std::path::Path;
+
+    fn target(dir: &Path, address: &str) -> Target {
+        Target {
+            address: address.parse().unwrap(),
+            ca: dir.join("ca.crt"),
+            cert: dir.join("admin.crt"),
+            key: dir.join("admin.key"),
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    #[tokio::test]
+    async fn speaks_mutual_tls() {
+        let dir = tempfile::tempdir().unwrap();
+        let address = Fake::default().serve_tls(dir.path()).await;
+        let conn = Connection::open(&target(dir.path(), &address.to_string())).await.unwrap();
+        assert_eq!(conn.nodes("").await.unwrap().nodes.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn says_why_it_cannot() {
+        let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let address = Fake::default().serve_tls(own.path()).await;
+        Fake::default().serve_tls(other.path()).await;
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let check = async |target: Target, expect: &str| {
+            let error = open(&target).await.unwrap_err();
+            assert_eq!(quorate_common::error::chain(&error), expect);
+        };
+        let refused = format!("failed to connect to {closed}: connection refused");
+        check(target(own.path(), &closed), &refused).await;
+        let stranger = Target { ca: other.path().join("ca.crt"), ..target(own.path(), &address.to_string()) };
+        let unknown = format!("failed to connect to {address}: invalid peer certificate: BadSignature");
+        check(stranger, &unknown).await;
+        let wrong_name = Target {
+            address: format!("localhost:{}", address.port()).parse().unwrap(),
+            ..target(own.path(), "a")
+        };
+        let error = open(&wrong_name).await.unwrap_err().to_string();
+        assert!(error.contains("not valid for name"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_another_authority_is_refused() {
+        let (own, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let address = Fake::default().serve_tls(own.path()).await;
+        Fake::default().serve_tls(other.path()).await;
+        let mine = target(other.path(), &address.to_string());
+        let mixed = Target { ca: own.path().join("ca.crt"), ..mine };
+        // In TLS 1.3 a client learns of it only when it reads.
+        let error = match Connection::open(&mixed).await {
+            Err(error) => error.to_string(),
+            Ok(conn) => conn.nodes("").await.unwrap_err().to_string(),
+        };
+        assert!(error.contains("alert"), "{error}");
+    }
+}
