@@ -108,6 +108,17 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// The exit code of a failure. A state that could not be read is unknown, and must not look degraded to
+    /// a script that asked for the state as the exit code.
+    pub fn failure_code(&self) -> u8 {
+        match self {
+            Command::Status(args) if args.exit_code => 3,
+            _ => 1,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +156,13 @@ mod tests {
             ("quorate --version", ErrorKind::DisplayVersion),
         ] {
             assert_eq!(error(line), kind, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unread_state_is_unknown() {
+        for (line, code) in [("quorate status", 1), ("quorate status --exit-code", 3), ("quorate nodes", 1)] {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap().command.failure_code(), code);
         }
     }
 

@@ -22,14 +22,15 @@ mod view;
 
 use clap::Parser;
 use cli::Cli;
+use command::token::WrongRole;
 use config::ConfigError;
-use conn::{OpenError, TlsError};
+use conn::OpenError;
 use environment::Environment;
 use output::{Output, is_closed_pipe};
 use std::process::ExitCode;
 
-/// A failure while running.
-const FAILURE: u8 = 1;
+/// The flags do not fit one another in a way that clap cannot know.
+const USAGE: u8 = 2;
 /// `EX_CONFIG` of sysexits: the configuration cannot be used.
 const BAD_CONFIG: u8 = 78;
 
@@ -44,35 +45,42 @@ pub fn main() -> ExitCode {
         }
     };
     let environment = Environment::read();
+    let failure = cli.command.failure_code();
     let mut output = Output::new(cli.global.output, cli.global.color, &environment);
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| anyhow::Error::new(error).context("failed to start"))
         .and_then(|runtime| runtime.block_on(command::run(cli, &environment, &mut output)));
-    ExitCode::from(result.unwrap_or_else(|error| report(&error, &mut output)))
+    ExitCode::from(result.unwrap_or_else(|error| report(&error, failure, &mut output)))
 }
 
-/// Says what went wrong, in one line, and gives the exit code for it.
-fn report(error: &anyhow::Error, output: &mut Output) -> u8 {
+/// Says what went wrong, in one line, and gives the exit code for it: `failure` unless it is a special one.
+fn report(error: &anyhow::Error, failure: u8, output: &mut Output) -> u8 {
     if is_closed_pipe(error) {
         return 0;
     }
     output.message(&format!("{error:#}"));
-    let bad_config =
-        error.is::<ConfigError>() || matches!(error.downcast_ref(), Some(OpenError::Credential(_)));
-    if bad_config || error.is::<TlsError>() { BAD_CONFIG } else { FAILURE }
+    let credential = matches!(error.downcast_ref(), Some(OpenError::Credential(_)));
+    if error.is::<ConfigError>() || credential {
+        BAD_CONFIG
+    } else if error.is::<WrongRole>() {
+        USAGE
+    } else {
+        failure
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::Format;
+    use crate::conn::TlsError;
     use crate::output::tests::captured;
 
     fn check(error: anyhow::Error, code: u8, text: &str) {
         let (mut output, results, messages) = captured(Format::Table);
-        assert_eq!(report(&error, &mut output), code);
+        assert_eq!(report(&error, 1, &mut output), code);
         assert_eq!((results.text().as_str(), messages.text().as_str()), ("", text));
     }
 

@@ -43,6 +43,11 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// A count with its noun: `1 agent`, `3 agents`.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Reads `15m`, `1h30m`, `20s`, `500ms`, `7d`. A bare number is refused: nobody knows its unit.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let refuse = || format!("`{text}` is not a duration such as 20s, 15m, 1h30m or 7d");

@@ -36,7 +36,11 @@ pub async fn run(cli: Cli, environment: &Environment, output: &mut Output) -> an
         }
         Command::Query(args) => query::run(&args, &connect().await?, output).await,
         Command::Ps(args) => processes::run(&args, &connect().await?, output).await,
-        Command::Token(args) => token::run(&args, &connect().await?, output).await,
+        Command::Token(args) => {
+            // Wrong usage is told before anybody is asked.
+            let request = token::Request::try_from(args)?;
+            token::run(request, &connect().await?, output).await
+        }
         Command::Demo(args) => demo::run(&args, output).await,
         Command::CheckConfig(args) => check_config::run(&args, output),
         Command::Completions { shell } => completions::run(shell, output),

@@ -79,19 +79,42 @@ pub enum TokenRole {
     Admin,
 }
 
+/// What to ask for, checked.
+#[derive(Debug)]
+pub enum Request {
+    /// Make a token.
+    Create(NewToken),
+    /// List them.
+    List,
+    /// Revoke the one with this id.
+    Revoke(String),
+}
+
+impl TryFrom<Args> for Request {
+    type Error = WrongRole;
+
+    fn try_from(args: Args) -> Result<Request, WrongRole> {
+        Ok(match args.action {
+            Action::Create(create) => Request::Create(NewToken::try_from(&create)?),
+            Action::List => Request::List,
+            Action::Revoke { token_id } => Request::Revoke(token_id),
+        })
+    }
+}
+
 /// Does what was asked for.
-pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
-    match &args.action {
-        Action::Create(create) => {
-            let token = conn.create_token(NewToken::try_from(create)?).await?;
+pub async fn run(request: Request, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
+    match request {
+        Request::Create(new) => {
+            let token = conn.create_token(new).await?;
             output.show(&token, |token, _| vec![Text::plain(&token.command)])?;
             if let Some(expires) = token.expires {
                 output.message(&format!("token {} can be used once, until {expires}", token.token_id));
             }
         }
-        Action::List => output.show(&conn.tokens().await?, draw)?,
-        Action::Revoke { token_id } => {
-            conn.revoke_token(token_id).await?;
+        Request::List => output.show(&conn.tokens().await?, draw)?,
+        Request::Revoke(token_id) => {
+            conn.revoke_token(&token_id).await?;
             output.message(&format!("token {token_id} is revoked"));
         }
     }
@@ -172,7 +195,10 @@ mod tests {
         };
         let fake = Fake::default();
         let (mut output, out, err) = captured(Format::Table);
-        let outcome = run(&args, &fake.serve().await, &mut output).await;
+        let outcome = match Request::try_from(args) {
+            Ok(request) => run(request, &fake.serve().await, &mut output).await,
+            Err(error) => Err(error.into()),
+        };
         let err = outcome.map_or_else(|error| format!("{error:#}"), |_| err.text());
         assert_eq!((out.text().as_str(), err.as_str()), (results, messages), "{line}");
         assert_eq!(fake.calls(), calls, "{line}");

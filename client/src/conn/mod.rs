@@ -12,7 +12,9 @@ mod tls;
 pub use fault::CallError;
 pub use open::OpenError;
 pub use request::{NewToken, Subject};
-pub use tls::{Credential, TlsError, load_roots};
+#[cfg(test)]
+pub use tls::TlsError;
+pub use tls::{Credential, load_roots};
 
 use crate::config::Target;
 use crate::view::{self, WatchEvent};

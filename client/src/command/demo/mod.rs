@@ -25,6 +25,7 @@ use process::Programs;
 use quorate_common::shutdown::Shutdown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The flags.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,7 @@ pub struct Args {
 pub async fn run(args: &Args, output: &mut Output) -> anyhow::Result<u8> {
     let shutdown = Shutdown::new();
     shutdown.ask_on_signal()?;
+    ask_on_hangup(&shutdown)?;
     let directory = Directory::create(args.dir.as_deref())?;
     let mut programs = Programs::default();
     let plan = Plan {
@@ -98,6 +100,17 @@ async fn stay(
         died = programs.died() => Err(died),
     };
     Ok((running.done().await, life))
+}
+
+/// A terminal that is closed must not leave the directory with its key behind.
+fn ask_on_hangup(shutdown: &Shutdown) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let shutdown = shutdown.clone();
+    drop(tokio::spawn(async move {
+        hangup.recv().await;
+        shutdown.ask();
+    }));
+    Ok(())
 }
 
 fn is_json(args: &Args, output: &Output) -> bool {

@@ -3,6 +3,7 @@
 use crate::command::status::votes;
 use crate::mark::Marks;
 use crate::output::Output;
+use crate::quantity::count;
 use crate::text::{Style, Text};
 use crate::view::ClusterHealth;
 use quorate_common::model::cluster::QuorumStatus;
@@ -114,7 +115,7 @@ impl Ready {
         vec![
             Text::new()
                 .then(marks.word(self.health.status))
-                .with(Style::Plain, format!("  {} agents", self.agents.len())),
+                .with(Style::Plain, format!("  {}", count(self.agents.len() as u64, "agent"))),
             field("quorum", "")
                 .then(marks.word(self.health.quorum_status))
                 .with(Style::Plain, format!("  {votes}")),
@@ -128,7 +129,8 @@ impl Ready {
 impl Done {
     /// How it ended.
     pub fn draw(&self, marks: Marks) -> Vec<Text> {
-        let text = format!(", {} nodes, {} samples stored", self.nodes.len(), self.samples_stored);
+        let nodes = count(self.nodes.len() as u64, "node");
+        let text = format!(", {nodes}, {} stored", count(self.samples_stored, "sample"));
         let quorum = Text::plain(", quorum ").then(marks.word(self.quorum));
         vec![Text::plain("stopped: ").then(marks.word(self.status)).then(quorum).with(Style::Plain, text)]
     }
@@ -196,12 +198,12 @@ mod tests {
         show(&done(), false, &mut output, Done::draw).unwrap();
         let text = results.text();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "✔ healthy  1 agents");
+        assert_eq!(lines[0], "✔ healthy  1 agent");
         assert_eq!(lines[1], "  quorum    ✔ available  3 of 3 votes, 2 needed, margin 1");
         assert!(lines[2].ends_with(" --config '/tmp/my demo/client.toml' status"), "{text}");
         let grpcurl = "  grpcurl   grpcurl -cacert '/tmp/my demo/ca.crt' -cert /c -key /k 127.0.0.1:1 quorate.v1.ClusterService/GetHealth";
         assert_eq!(lines[3], grpcurl);
-        assert_eq!(lines[5], "stopped: ✔ healthy, quorum ✔ available, 1 nodes, 1234 samples stored");
+        assert_eq!(lines[5], "stopped: ✔ healthy, quorum ✔ available, 1 node, 1234 samples stored");
     }
 
     #[test]
