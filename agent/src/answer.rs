@@ -3,7 +3,7 @@
 //!
 //! Only what [`RequestKind`] lists can be asked. No request names a path or a command.
 
-use crate::sample::Commands;
+use crate::sample::Sampling;
 use quorate_common::error::chain;
 use quorate_common::model::process::ProcessRow;
 use quorate_common::model::session::{Request, RequestKind, Response, ResponseBody};
@@ -34,15 +34,15 @@ enum AnswerError {
 #[derive(Clone)]
 pub struct Answerer {
     tls: Arc<ClientConfig>,
-    commands: Commands,
+    sampling: Sampling,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
 }
 
 impl Answerer {
     /// Answers with what sampling knows.
-    pub fn new(tls: Arc<ClientConfig>, commands: Commands, shutdown: Shutdown) -> Answerer {
-        Answerer { tls, commands, room: Arc::new(Semaphore::new(ANSWERS_MAX)), shutdown }
+    pub fn new(tls: Arc<ClientConfig>, sampling: Sampling, shutdown: Shutdown) -> Answerer {
+        Answerer { tls, sampling, room: Arc::new(Semaphore::new(ANSWERS_MAX)), shutdown }
     }
 
     /// Begins to answer a request to the aggregator at `address`.
@@ -64,8 +64,8 @@ impl Answerer {
 
     async fn run(&self, request: &Request, address: &str) -> Result<(), AnswerError> {
         let bodies = match request.kind {
-            RequestKind::ProcessTable => self.commands.process_table().await.map(parts),
-            RequestKind::CollectNow => self.commands.collect_now().await.map(|()| vec![ResponseBody::Done]),
+            RequestKind::ProcessTable => self.sampling.process_table().await.map(parts),
+            RequestKind::CollectNow => self.sampling.collect_now().await.map(|()| vec![ResponseBody::Done]),
             RequestKind::Drain => Ok(vec![ResponseBody::Done]),
         };
         let bodies = bodies.unwrap_or_else(|error| vec![ResponseBody::Failed(chain(&error))]);

@@ -3,7 +3,6 @@
 use crate::answer::Answerer;
 use crate::cli::{Cli, Command, Common, OnceFormat, Run};
 use crate::config::Config;
-use crate::sample::Sampling;
 use crate::send::Sender;
 use crate::session::Introduction;
 use crate::spool::Spool;
@@ -79,12 +78,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn print_once(config: &Config, format: OnceFormat) -> Result<(), Failure> {
-    let out = std::io::stdout().lock();
-    let printed = match format {
-        OnceFormat::Text => once::text(&config.sample, &SystemClock, out),
-        OnceFormat::Json => once::json(&config.sample, &SystemClock, out),
+    let format = match format {
+        OnceFormat::Text => once::Format::Prometheus,
+        OnceFormat::Json => once::Format::Json,
     };
-    printed.map_err(|error| Failure::failed(&error))
+    let mut out = std::io::stdout().lock();
+    once::once(&config.sample, Path::new("/"), Arc::new(SystemClock), format, &mut out)
+        .map_err(|error| Failure::failed(&error))
 }
 
 async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
@@ -96,7 +96,6 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
-    sampling: Sampling,
 }
 
 /// Reads what is needed and opens nothing: connecting is not part of starting up.
@@ -106,31 +105,32 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let epoch = epoch::begin(&config.state_dir, &mut SystemRng).map_err(|error| Failure::failed(&error))?;
     let me = Introduction {
         epoch,
-        boot_id: sample::boot_id().map_err(|error| Failure::failed(&error))?,
+        boot_id: epoch::boot_id().map_err(|error| Failure::failed(&error))?,
         interval_ms: config.sample.interval_ms,
         facts: sample::host_facts(),
     };
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
-    let sampling = sample::start(config.sample, clock.clone(), rounds).map_err(|error| Failure::failed(&error))?;
+    let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), rounds, shutdown)
+        .map_err(|error| Failure::failed(&error))?;
     let sender = Sender {
         me,
         aggregators,
         tls: tls.clone(),
         rounds: inbox,
-        answerer: Answerer::new(tls, sampling.commands(), shutdown.clone()),
+        answerer: Answerer::new(tls, sampling, shutdown.clone()),
         spool: Spool::new(config.spool),
         clock,
         rng: Box::new(SystemRng),
         was_live: false,
     };
-    Ok(Agent { sender, sampling })
+    Ok(Agent { sender })
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
-    let state = enrol::State::below(&config.state_dir);
+    let state = enrol::IdentityPaths::below(&config.state_dir);
     let credential =
-        tls::Credential::load(&state.certificate, &state.key).map_err(|error| Failure::failed(&error))?;
-    let roots = tls::load_roots(&state.roots).map_err(|error| Failure::failed(&error))?;
+        tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
+    let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
     let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
     let aggregators = match config.aggregators.is_empty() {
         false => config.aggregators.clone(),
@@ -141,12 +141,11 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
 
 impl Agent {
     async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
-        let Agent { sender, sampling } = self;
+        let sender = self.sender;
         tracing::info!(class = "success", aggregators = ?sender.aggregators, "agent started");
         shutdown.spawn("send", sender.run(shutdown.clone()));
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        sampling.stop();
         if shutdown.finished(STOP_DEADLINE).await {
             Ok(())
         } else {

@@ -12,8 +12,16 @@ pub enum EpochError {
     #[error("failed to read `{}`", .0.display())]
     Read(PathBuf, #[source] std::io::Error),
     /// The counter is no number.
-    #[error("`{}` holds `{1}`, not a number: remove it to begin at 1", .0.display())]
-    Content(PathBuf, String),
+    #[error("`{}` holds `{text}`, not a number: remove it to begin at 1", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        text: String,
+    },
+    /// The boot id of the kernel is not one.
+    #[error("`{BOOT_ID}` does not hold a boot id")]
+    BootId,
     /// The counter cannot be written.
     #[error("failed to write `{}`", .0.display())]
     Write(PathBuf, #[source] std::io::Error),
@@ -25,7 +33,8 @@ pub fn begin(state: &Path, rng: &mut dyn Rng) -> Result<Epoch, EpochError> {
     let last = match std::fs::read_to_string(&path) {
         Ok(text) => {
             let text = text.trim();
-            text.parse::<u64>().map_err(|_| EpochError::Content(path.clone(), text.chars().take(40).collect()))?
+            let short = || text.chars().take(40).collect();
+            text.parse::<u64>().map_err(|_| EpochError::Content { path: path.clone(), text: short() })?
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(error) => return Err(EpochError::Read(path, error)),
@@ -34,6 +43,16 @@ pub fn begin(state: &Path, rng: &mut dyn Rng) -> Result<Epoch, EpochError> {
     durable::replace(&path, format!("{order}\n").as_bytes(), durable::PRIVATE)
         .map_err(|error| EpochError::Write(path, error))?;
     Ok(Epoch { order, nonce: rng.u64() })
+}
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The random number that the kernel drew when this host booted.
+pub fn boot_id() -> Result<[u8; 16], EpochError> {
+    let text = std::fs::read_to_string(BOOT_ID).map_err(|error| EpochError::Read(BOOT_ID.into(), error))?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let number = u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32);
+    number.map(u128::to_be_bytes).ok_or(EpochError::BootId)
 }
 
 #[cfg(test)]
@@ -48,6 +67,12 @@ mod tests {
         let epochs: Vec<Epoch> = (0..3).map(|_| begin(state.path(), &mut rng).unwrap()).collect();
         assert_eq!(epochs.iter().map(|epoch| epoch.order).collect::<Vec<_>>(), [1, 2, 3]);
         assert_ne!(epochs[0].nonce, epochs[1].nonce);
+    }
+
+    #[test]
+    fn a_boot_has_one_id() {
+        assert_eq!(boot_id().unwrap(), boot_id().unwrap());
+        assert_ne!(boot_id().unwrap(), [0; 16]);
     }
 
     #[test]

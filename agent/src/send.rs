@@ -84,7 +84,7 @@ pub struct Sender {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For jitter.
-    pub rng: Box<dyn Rng>,
+    pub rng: Box<dyn Rng + Sync>,
     /// Whether the session that ended last had become live.
     pub was_live: bool,
 }
