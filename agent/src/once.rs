@@ -1,7 +1,7 @@
 //! `--once`: one round of all collectors as text, for people, scripts and node_exporter's textfile readers.
 //!
-//! It needs no aggregator, no certificate and no state. Groups of processes are all series here, and count what their
-//! processes used in their whole life: there is no earlier round to take a difference to.
+//! It needs no aggregator, no certificate and no state. Groups of processes are all series here, and count
+//! what their processes used in their whole life: there is no earlier round to take a difference to.
 
 use crate::sample::{Collection, Config, ConfigError, Due, NewSeries, Round, Setup, collectors};
 use quorate_common::catalog;
@@ -39,8 +39,8 @@ pub enum OnceError {
 ///
 /// # Errors
 ///
-/// The configuration is wrong or the output broke off. A collector that failed is no error: it stands in the output
-/// as `node_scrape_collector_success 0`.
+/// The configuration is wrong or the output broke off. A collector that failed is no error: it stands in the
+/// output as `node_scrape_collector_success 0`.
 pub fn once(
     config: &Config,
     root: &Path,

@@ -1,18 +1,11 @@
 //! Runs the collectors of one round and judges them: how long each took, whether it failed.
 //!
-//! A collector that only reads `/proc` runs here; one that may block has a thread of its own with one call at a time.
-//! While a call has not returned, the collector counts as failed and is not asked again. What comes late is thrown
-//! away: its time is not that of the round.
-//!
-//! ```text
-//!             due               in time
-//!   idle ──────────→ called ──────────────→ idle, sampled
-//!                      │ deadline
-//!                      └────→ overdue ──returned──→ idle, failed in each round between
-//! ```
+//! The numbers of success and duration are series themselves, in the last group. Knows nothing of threads and
+//! ticks: see `runner.rs` and `schedule.rs`.
 
 use super::error::SampleError;
 use super::round::{Book, GroupInfo, Round, SlotMap};
+use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
 use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
 use quorate_common::clock::Clock;
@@ -22,7 +15,6 @@ use quorate_common::model::process::ProcessRow;
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::{BootTime, Now};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// What a collection is made of.
@@ -66,27 +58,6 @@ struct Collector {
     is_failing: bool,
     success: Slot,
     duration: Slot,
-}
-
-enum Runner {
-    Inline { sampler: Box<dyn Sampler>, sink: Sink },
-    Thread(Worker),
-}
-
-/// A collector in a thread of its own. Its sink travels with the call.
-struct Worker {
-    calls: SyncSender<(Now, Sink)>,
-    returns: Receiver<Returned>,
-    sink: Option<Sink>,
-    /// This round's call is under way.
-    is_called: bool,
-    is_gone: bool,
-}
-
-struct Returned {
-    sink: Sink,
-    result: Result<(), SampleError>,
-    took: Duration,
 }
 
 /// The series of the collectors' success and of what did not take place.
@@ -154,7 +125,7 @@ impl Collection {
             }
         }
         // Those that run here go first: the others work meanwhile.
-        called.sort_by_key(|index| matches!(self.collectors[*index].runner, Runner::Thread(_)));
+        called.sort_by_key(|index| self.collectors[*index].runner.is_thread());
         let start = self.clock.now().boot;
         for index in called {
             let collector = &mut self.collectors[index];
@@ -166,7 +137,8 @@ impl Collection {
         self.book.close(at, next_due_ms, Arc::clone(&self.groups))
     }
 
-    /// Says how many rounds did not take place since the start: because the queue was full, and because it was too late.
+    /// Says how many rounds did not take place since the start: because the queue was full, and because it
+    /// was too late.
     pub fn set_skipped(&mut self, queue_full: u64, late: u64) {
         for (slot, count) in self.own.skipped.into_iter().zip([queue_full, late]) {
             self.own.sink.set(slot, count.cast_signed());
@@ -175,10 +147,7 @@ impl Collection {
 
     /// The processes of the last round; empty if they are not collected.
     pub fn process_table(&self) -> Vec<ProcessRow> {
-        let tables = self.collectors.iter().filter_map(|collector| match &collector.runner {
-            Runner::Inline { sampler, .. } => sampler.process_table(),
-            Runner::Thread(_) => None,
-        });
+        let tables = self.collectors.iter().filter_map(|collector| collector.runner.process_table());
         tables.flatten().collect()
     }
 }
@@ -187,7 +156,7 @@ impl Collector {
     /// Takes over what it said, or that it failed; the log hears of a change only.
     fn judge(&mut self, result: Result<(), SampleError>, took: Duration, (book, own): (&mut Book, &mut Own)) {
         let has_failed = result.is_err();
-        match (result, self.runner.sink()) {
+        match (result, self.runner.sink_mut()) {
             (Ok(()), Some(sink)) => book.absorb(self.group, sink, &mut self.map),
             (Err(error), _) if !self.is_failing => {
                 tracing::warn!(collector = self.name, error = chain(&error), "collector failed");
@@ -203,106 +172,6 @@ impl Collector {
     }
 }
 
-impl Runner {
-    fn start(sampler: Box<dyn Sampler>, clock: &Arc<dyn Clock>) -> std::io::Result<Runner> {
-        if sampler.may_block() {
-            Ok(Runner::Thread(Worker::start(sampler, Arc::clone(clock))?))
-        } else {
-            Ok(Runner::Inline { sampler, sink: Sink::default() })
-        }
-    }
-
-    /// Sets a worker to work; those that run here wait for [`Runner::finish`].
-    fn call(&mut self, at: Now) {
-        if let Runner::Thread(worker) = self {
-            worker.call(at);
-        }
-    }
-
-    fn finish(
-        &mut self,
-        at: Now,
-        clock: &dyn Clock,
-        start: BootTime,
-        deadline: Duration,
-    ) -> (Result<(), SampleError>, Duration) {
-        let (result, took) = match self {
-            Runner::Inline { sampler, sink } => {
-                let before = clock.now().boot;
-                let result = sampler.sample(at, sink);
-                (result, clock.now().boot.since(before))
-            }
-            Runner::Thread(worker) => {
-                worker.wait(deadline.saturating_sub(clock.now().boot.since(start)), deadline)
-            }
-        };
-        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let is_late = took >= deadline && result.is_ok();
-        (if is_late { Err(SampleError::Timeout { deadline_ms }) } else { result }, took)
-    }
-
-    /// Its sink, unless a call is under way.
-    fn sink(&mut self) -> Option<&mut Sink> {
-        match self {
-            Runner::Inline { sink, .. } => Some(sink),
-            Runner::Thread(worker) => worker.sink.as_mut(),
-        }
-    }
-}
-
-impl Worker {
-    fn start(mut sampler: Box<dyn Sampler>, clock: Arc<dyn Clock>) -> std::io::Result<Worker> {
-        let (calls, called) = sync_channel::<(Now, Sink)>(1);
-        let (returned, returns) = sync_channel::<Returned>(1);
-        let run = move || {
-            while let Ok((at, mut sink)) = called.recv() {
-                let before = clock.now().boot;
-                let result = sampler.sample(at, &mut sink);
-                let took = clock.now().boot.since(before);
-                if returned.send(Returned { sink, result, took }).is_err() {
-                    break;
-                }
-            }
-        };
-        // Nobody joins it: it may hang in the kernel, and ends by itself when its channel closes.
-        drop(std::thread::Builder::new().name("sample-blocking".into()).spawn(run)?);
-        Ok(Worker { calls, returns, sink: Some(Sink::default()), is_called: false, is_gone: false })
-    }
-
-    fn call(&mut self, at: Now) {
-        if self.sink.is_none() {
-            // What comes back from an earlier round only brings the sink.
-            self.sink = self.returns.try_recv().ok().map(|returned| returned.sink);
-        }
-        if let Some(sink) = self.sink.take() {
-            self.is_called = self.calls.try_send((at, sink)).is_ok();
-            self.is_gone = !self.is_called;
-        }
-    }
-
-    fn wait(&mut self, left: Duration, deadline: Duration) -> (Result<(), SampleError>, Duration) {
-        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        if self.is_gone {
-            return (Err(SampleError::Gone), Duration::ZERO);
-        }
-        if !std::mem::take(&mut self.is_called) {
-            // An earlier call has not returned: there is nothing to wait for.
-            return (Err(SampleError::Timeout { deadline_ms }), deadline);
-        }
-        match self.returns.recv_timeout(left) {
-            Ok(returned) => {
-                self.sink = Some(returned.sink);
-                (returned.result, returned.took)
-            }
-            Err(RecvTimeoutError::Timeout) => (Err(SampleError::Timeout { deadline_ms }), deadline),
-            Err(RecvTimeoutError::Disconnected) => {
-                self.is_gone = true;
-                (Err(SampleError::Gone), Duration::ZERO)
-            }
-        }
-    }
-}
-
 impl Own {
     fn new(group: u32) -> Own {
         let mut sink = Sink::default();
@@ -313,10 +182,7 @@ impl Own {
     }
 
     fn report<'a>(&mut self, runners: impl Iterator<Item = &'a Runner>) {
-        let refused = runners.filter_map(|runner| match runner {
-            Runner::Inline { sink, .. } => Some(sink.refused()),
-            Runner::Thread(worker) => worker.sink.as_ref().map(Sink::refused),
-        });
+        let refused = runners.filter_map(Runner::sink).map(Sink::refused);
         // A sink that is away with a call is missing from the sum.
         self.refused_total = self.refused_total.max(refused.sum());
         self.sink.set(self.refused, self.refused_total.cast_signed());
@@ -334,6 +200,7 @@ mod tests {
     use quorate_common::catalog::{LOAD1, LOAD5};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc::sync_channel;
 
     /// Moves only by hand.
     #[derive(Default)]

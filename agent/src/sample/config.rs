@@ -32,8 +32,8 @@ pub struct ProcessConfig {
     pub groups_max: usize,
     /// Most descriptors kept open; further processes are opened and closed each round.
     pub descriptors_max: usize,
-    /// Counts what a process used before it was first seen. Only for a single round: a restart of the agent would
-    /// otherwise count it twice.
+    /// Counts what a process used before it was first seen. Only for a single round: a restart of the agent
+    /// would otherwise count it twice.
     #[serde(skip)]
     pub whole_life: bool,
 }

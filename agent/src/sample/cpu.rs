@@ -15,7 +15,8 @@ use std::path::Path;
 const MODES: [&str; 10] =
     ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "user", "nice"];
 const GUEST: usize = 8;
-/// A fall by less is the kernel's jitter (it computes idle times from more than one source), a deeper one a reset.
+/// A fall by less is the kernel's jitter (it computes idle times from more than one source), a deeper one a
+/// reset.
 const JITTER_CENTIS: i64 = 300;
 
 /// Reads `/proc/stat`.

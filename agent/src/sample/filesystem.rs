@@ -1,6 +1,7 @@
 //! Local file systems: the mounts of `/proc/1/mounts`, each asked by `statvfs`.
 //!
-//! `statvfs` can hang on a sick disk, so this collector may block. Network mounts hang far more often and are left out.
+//! `statvfs` can hang on a sick disk, so this collector may block. Network mounts hang far more often and are
+//! left out.
 
 use super::error::SampleError;
 use super::keyed::Keyed;

@@ -1,7 +1,7 @@
 //! What the host is, and the one place that chooses between sysinfo and our own reading.
 //!
-//! sysinfo is the portable base: facts that do not change, and everything on systems other than Linux. On Linux what
-//! is read each second is read by hand, because that costs a fifth (`transport.md` §4).
+//! sysinfo is the portable base: facts that do not change, and everything on systems other than Linux. On
+//! Linux what is read each second is read by hand, because that costs a fifth (`transport.md` §4).
 
 use quorate_common::model::node::HostFacts;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};

@@ -1,7 +1,7 @@
 //! Things by name, found again each round in the order in which the kernel lists them.
 //!
-//! The kernel lists processors, interfaces and mounts in the same order nearly always, so the next one is looked for
-//! where the last one ended: no hashing, no allocation. What a round did not mention has gone.
+//! The kernel lists processors, interfaces and mounts in the same order nearly always, so the next one is
+//! looked for where the last one ended: no hashing, no allocation. What a round did not mention has gone.
 
 use super::error::SampleError;
 

@@ -1,7 +1,7 @@
 //! Sampling: what this host is doing, read from the kernel, as rows of cells.
 //!
-//! One file per subject, one explicit list of them. A collector parses a whole file before it says anything, so a
-//! failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold.
+//! One file per subject, one explicit list of them. A collector parses a whole file before it says anything,
+//! so a failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold.
 //!
 //! ```text
 //!   clock ─tick→ schedule ─due→ collectors ─cells→ book ─→ Round ─→ encode
@@ -14,6 +14,7 @@ mod error;
 mod host;
 mod keyed;
 mod round;
+mod runner;
 mod schedule;
 mod sink;
 mod text;
@@ -35,7 +36,8 @@ mod reader;
 #[cfg(target_os = "linux")]
 mod uptime;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod golden;
 
 pub use collect::{Collection, Due, Setup};
@@ -43,7 +45,7 @@ pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;
 pub use host::host_facts;
 pub use round::{GroupInfo, NewSeries, Round};
-pub use schedule::{Asked, Sampling, StartError, start};
+pub use schedule::{AskError, Sampling, StartError, start};
 pub use sink::{Sink, Slot};
 
 use quorate_common::model::process::ProcessRow;

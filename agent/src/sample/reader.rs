@@ -1,6 +1,7 @@
 //! Files of the kernel, kept open and read from their beginning each round into one reused buffer.
 //!
-//! Opening and closing costs more than reading (`transport.md` §4), and a buffer that is kept costs no allocation.
+//! Opening and closing costs more than reading (`transport.md` §4), and a buffer that is kept costs no
+//! allocation.
 
 use super::error::SampleError;
 use rustix::fd::OwnedFd;

@@ -18,7 +18,7 @@ pub struct Round {
     pub retired: Vec<u32>,
     /// Groups that were sampled; the others have no sample at this tick.
     pub sampled: Vec<u32>,
-    /// The newest cell of every slot that ever was, indexed by slot.
+    /// The newest cell of every slot that ever was, indexed by slot; of a retired one the last.
     pub cells: Vec<i64>,
     /// All groups, indexed by group; the same in every round of one start.
     pub groups: Arc<[GroupInfo]>,

@@ -1,8 +1,8 @@
 //! The sampling thread: a tick at each whole interval of the boot clock, one round for each tick.
 //!
-//! Ticks that passed while a round took too long, or while the host slept, are skipped and counted: a node that is
-//! behind must not fall further behind. When the encoder does not keep up its queue is full, and the tick is skipped
-//! before anything is read, so that no registration is ever lost.
+//! Ticks that passed while a round took too long, or while the host slept, are skipped and counted: a node
+//! that is behind must not fall further behind. When the encoder does not keep up its queue is full, and the
+//! tick is skipped before anything is read, so that no registration is ever lost.
 
 use super::collect::{Collection, Due, Setup};
 use super::round::Round;
@@ -34,7 +34,7 @@ pub enum StartError {
 
 /// Why a question was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Asked {
+pub enum AskError {
     /// Too many questions wait, or the encoder is behind.
     #[error("sampling is busy")]
     Busy,
@@ -50,7 +50,7 @@ pub struct Sampling {
 }
 
 enum Command {
-    CollectNow(oneshot::Sender<Result<(), Asked>>),
+    CollectNow(oneshot::Sender<Result<(), AskError>>),
     ProcessTable(oneshot::Sender<Vec<ProcessRow>>),
     Stop,
 }
@@ -61,7 +61,7 @@ impl Sampling {
     /// # Errors
     ///
     /// The queue is full, or sampling has ended.
-    pub async fn collect_now(&self) -> Result<(), Asked> {
+    pub async fn collect_now(&self) -> Result<(), AskError> {
         self.ask(Command::CollectNow).await?
     }
 
@@ -70,22 +70,22 @@ impl Sampling {
     /// # Errors
     ///
     /// Too many questions wait, or sampling has ended.
-    pub async fn process_table(&self) -> Result<Vec<ProcessRow>, Asked> {
+    pub async fn process_table(&self) -> Result<Vec<ProcessRow>, AskError> {
         self.ask(Command::ProcessTable).await
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Asked> {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, AskError> {
         let (answer, answered) = oneshot::channel();
         self.commands.try_send(command(answer)).map_err(|error| match error {
-            TrySendError::Full(_) => Asked::Busy,
-            TrySendError::Disconnected(_) => Asked::Stopped,
+            TrySendError::Full(_) => AskError::Busy,
+            TrySendError::Disconnected(_) => AskError::Stopped,
         })?;
-        answered.await.map_err(|_| Asked::Stopped)
+        answered.await.map_err(|_| AskError::Stopped)
     }
 }
 
-/// Starts the thread; rounds go into `rounds`. Must be called in a runtime: a task stops the thread when `shutdown` is
-/// asked for, and the program with it if the thread dies. `root` is `/` but for tests.
+/// Starts the thread; rounds go into `rounds`. Must be called in a runtime: a task stops the thread when
+/// `shutdown` is asked for, and the program with it if the thread dies. `root` is `/` but for tests.
 ///
 /// # Errors
 ///
@@ -160,7 +160,7 @@ impl Schedule {
         loop {
             let left = self.ticker.next.since(self.clock.now().boot);
             let is_open = match commands.recv_timeout(left) {
-                Err(RecvTimeoutError::Timeout) => self.tick() != Err(Asked::Stopped),
+                Err(RecvTimeoutError::Timeout) => self.tick() != Err(AskError::Stopped),
                 Err(RecvTimeoutError::Disconnected) | Ok(Command::Stop) => false,
                 Ok(command) => self.answer(command),
             };
@@ -170,7 +170,7 @@ impl Schedule {
         }
     }
 
-    fn tick(&mut self) -> Result<(), Asked> {
+    fn tick(&mut self) -> Result<(), AskError> {
         let now = self.clock.now().boot;
         if now < self.ticker.next {
             // Woken a little too soon: the two clocks are not the same.
@@ -178,7 +178,7 @@ impl Schedule {
         }
         self.ticker.advance(now);
         let done = self.round(Due::ByTime);
-        self.queue_full += u64::from(done == Err(Asked::Busy));
+        self.queue_full += u64::from(done == Err(AskError::Busy));
         done
     }
 
@@ -188,7 +188,7 @@ impl Schedule {
             Command::CollectNow(answer) => {
                 let done = self.round(Due::All);
                 answer.send(done).ok();
-                done != Err(Asked::Stopped)
+                done != Err(AskError::Stopped)
             }
             Command::ProcessTable(answer) => {
                 answer.send(self.collection.process_table()).ok();
@@ -198,10 +198,10 @@ impl Schedule {
         }
     }
 
-    fn round(&mut self, due: Due) -> Result<(), Asked> {
+    fn round(&mut self, due: Due) -> Result<(), AskError> {
         let place = self.rounds.try_reserve().map_err(|error| match error {
-            QueueError::Full(()) => Asked::Busy,
-            QueueError::Closed(()) => Asked::Stopped,
+            QueueError::Full(()) => AskError::Busy,
+            QueueError::Closed(()) => AskError::Stopped,
         })?;
         let at = self.clock.now();
         self.collection.set_skipped(self.queue_full, self.ticker.late);
@@ -240,6 +240,7 @@ impl Ticker {
 mod tests {
     use super::*;
     use quorate_common::clock::SystemClock;
+    use quorate_common::model::time::Now;
     use std::collections::BTreeSet;
 
     #[test]
@@ -284,30 +285,52 @@ mod tests {
         shutdown.ask();
         assert!(shutdown.finished(Duration::from_secs(30)).await);
         while rounds.recv().await.is_some() {}
-        assert_eq!(sampling.collect_now().await, Err(Asked::Stopped));
-        assert_eq!(sampling.process_table().await, Err(Asked::Stopped));
+        assert_eq!(sampling.collect_now().await, Err(AskError::Stopped));
+        assert_eq!(sampling.process_table().await, Err(AskError::Stopped));
     }
 
-    #[tokio::test]
-    async fn a_full_queue_skips_and_counts() {
-        let (sampling, mut rounds, _shutdown) = begin(1);
-        // Nobody takes the first round out; asking for more then fails, which proves that the queue is full.
-        while sampling.collect_now().await != Err(Asked::Busy) {}
-        let first = rounds.recv().await.unwrap();
-        let is_skipped = |new: &&super::super::NewSeries| {
-            &*new.spec.metric.name == "quorate_agent_samples_skipped_total"
-                && new.spec.labels.get("reason") == Some("queue_full")
-        };
-        let slot = first.registered.iter().find(is_skipped).unwrap().slot as usize;
-        // The queue holds one: between taking one out and the next, ticks pass; wait for the count to show it.
-        let mut counted = 0;
-        while counted == 0 {
-            while sampling.collect_now().await != Err(Asked::Busy) {}
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            rounds.recv().await.unwrap();
-            counted = rounds.recv().await.unwrap().cells[slot];
+    /// Moves only by hand.
+    struct Hand(std::sync::atomic::AtomicU64);
+
+    impl Clock for Hand {
+        fn now(&self) -> Now {
+            Now { boot: BootTime(self.0.load(std::sync::atomic::Ordering::SeqCst)), ..Now::default() }
         }
-        assert!(counted >= 1);
+    }
+
+    #[test]
+    fn a_full_queue_skips_and_counts() {
+        let clock = Arc::new(Hand(1_500_000_000.into()));
+        let setup = Setup {
+            collectors: Vec::new(),
+            interval_ms: 1000,
+            deadline_ms: 500,
+            clock: Arc::clone(&clock) as _,
+        };
+        let (sender, mut rounds) = mpsc::channel(1);
+        let ticker = Ticker::new(1000, clock.now().boot);
+        let collection = Collection::new(setup).unwrap();
+        let mut schedule =
+            Schedule { collection, clock: Arc::clone(&clock) as _, rounds: sender, ticker, queue_full: 0 };
+        let mut tick_at = |ms: u64| {
+            clock.0.store(ms * 1_000_000, std::sync::atomic::Ordering::SeqCst);
+            schedule.tick()
+        };
+        assert_eq!(tick_at(1500), Ok(()));
+        assert_eq!((tick_at(2000), tick_at(3000)), (Err(AskError::Busy), Err(AskError::Busy)));
+        let first = rounds.try_recv().unwrap();
+        assert_eq!((first.at.boot, first.next_due_ms), (BootTime(1_500_000_000), 501));
+        // Too soon is no tick; after three missed ones there is one.
+        assert_eq!((tick_at(3999), tick_at(7250)), (Ok(()), Ok(())));
+        let second = rounds.try_recv().unwrap();
+        let said: Vec<(&str, i64)> = first
+            .registered
+            .iter()
+            .filter_map(|new| Some((new.spec.labels.get("reason")?, second.cells[new.slot as usize])))
+            .collect();
+        assert_eq!(said, [("queue_full", 2), ("late", 3)]);
+        drop(rounds);
+        assert_eq!(tick_at(8000), Err(AskError::Stopped));
     }
 
     #[tokio::test]

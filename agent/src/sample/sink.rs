@@ -1,7 +1,7 @@
 //! Where a collector puts its values: slots that are made once per series, then only set.
 //!
-//! Each collector has a sink of its own, so that a collector in another thread, or one that fails half-way, touches
-//! nothing of the others. The book maps the slots of a sink to those of the agent.
+//! Each collector has a sink of its own, so that a collector in another thread, or one that fails half-way,
+//! touches nothing of the others. The book maps the slots of a sink to those of the agent.
 
 use quorate_common::catalog::MetricDef;
 use quorate_common::model::label::Labels;

@@ -1,4 +1,5 @@
-//! The wall clock, and what the kernel says of itself. When the host booted stands in `/proc/stat`: see `cpu.rs`.
+//! The wall clock, and what the kernel says of itself. When the host booted stands in `/proc/stat`: see
+//! `cpu.rs`.
 
 use super::error::SampleError;
 use super::{Sampler, Sink, Slot};

@@ -1,9 +1,9 @@
 //! Groups of processes of one name: pure accumulators that only add what was seen to be used.
 //!
-//! A process is its number *and* its start time, so that a number used again is another process. What a process used
-//! since the last round is added to the group that it is in now, or to `other` while that group is no series. Nothing
-//! is ever subtracted: not when a process ends, changes its name, or its group becomes a series or ceases to be one.
-//! Time is an argument; nothing is read here.
+//! A process is its number *and* its start time, so that a number used again is another process. What a
+//! process used since the last round is added to the group that it is in now, or to `other` while that group
+//! is no series. Nothing is ever subtracted: not when a process ends, changes its name, or its group becomes
+//! a series or ceases to be one. Time is an argument; nothing is read here.
 //!
 //! ```text
 //!              30 s of life, or 10 s at the top
@@ -13,7 +13,8 @@
 use super::super::config::ProcessConfig;
 use std::collections::{BTreeMap, HashMap};
 
-/// What all processes in no series of their own are summed up as. A program of this name is always part of it.
+/// What all processes in no series of their own are summed up as. A program of this name is always part of
+/// it.
 pub(super) const OTHER: &str = "other";
 
 /// States of processes as process-exporter names them, in the order of [`Level::states`].
@@ -142,8 +143,8 @@ impl Groups {
         group.level.add(&reading.level);
     }
 
-    /// What a process used since the last round: all of it if it began since then, nothing if it is older and was
-    /// never seen, because another agent may have counted that.
+    /// What a process used since the last round: all of it if it began since then, nothing if it is older and
+    /// was never seen, because another agent may have counted that.
     fn used(&mut self, reading: &Reading<'_>) -> Usage {
         let born_since = self.last_ms.is_some_and(|last_ms| reading.start_centis >= last_ms / 10);
         let first = if born_since { Usage::default() } else { reading.usage };
@@ -176,7 +177,8 @@ impl Groups {
         }
     }
 
-    /// The least value that is among the top N; more than any value if N is 0. What is zero is never at the top.
+    /// The least value that is among the top N; more than any value if N is 0. What is zero is never at the
+    /// top.
     fn bar(&mut self, rank: impl Fn(&Group) -> u64) -> u64 {
         self.ranks.clear();
         self.ranks.extend(self.groups.values().map(rank).filter(|value| *value > 0));
@@ -389,11 +391,20 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever comes, goes, renames itself or is hidden: no counter ever falls while its series lives, and what
-        /// was attributed in all is what was used.
+        /// Whatever comes, goes, renames itself or is hidden: no counter ever falls while its series lives,
+        /// and what was attributed in all is what was used.
         #[test]
-        fn nothing_is_ever_subtracted(script in proptest::collection::vec((0u32..6, 0usize..4, 0u64..50), 1..200)) {
-            let config = ProcessConfig { enter_life_ms: 3000, enter_top_ms: 2000, leave_ms: 4000, top: 1, groups_max: 2, ..ProcessConfig::default() };
+        fn nothing_is_ever_subtracted(
+            script in proptest::collection::vec((0u32..6, 0usize..4, 0u64..50), 1..200)
+        ) {
+            let config = ProcessConfig {
+                enter_life_ms: 3000,
+                enter_top_ms: 2000,
+                leave_ms: 4000,
+                top: 1,
+                groups_max: 2,
+                ..ProcessConfig::default()
+            };
             let mut groups = Groups::new(config);
             let (mut table, mut used, mut second) = (BTreeMap::<u32, Fake>::new(), 0, 100);
             let mut last: BTreeMap<String, u64> = BTreeMap::new();
@@ -414,8 +425,10 @@ mod tests {
                 for (name, centis) in &next {
                     proptest::prop_assert!(*centis >= last.get(name).copied().unwrap_or(0), "{name}");
                 }
-                // What belonged to a series that was forgotten has been reported, and is no part of the sum any more.
-                used -= last.iter().filter(|(name, _)| !next.contains_key(*name)).map(|(_, centis)| centis).sum::<u64>();
+                // What belonged to a series that was forgotten has been reported, and is no part of the sum
+                // any more.
+                let is_gone = |(name, _): &(&String, &u64)| !next.contains_key(*name);
+                used -= last.iter().filter(is_gone).map(|(_, centis)| centis).sum::<u64>();
                 proptest::prop_assert_eq!(next.values().sum::<u64>(), used);
                 last = next;
             }

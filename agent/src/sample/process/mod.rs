@@ -1,7 +1,7 @@
 //! Processes: series by group of one program, and the full table for whoever asks.
 //!
-//! A process number is never a label: it would be a new series with each start. The table with numbers is answered on
-//! request from the last round and stored nowhere.
+//! A process number is never a label: it would be a new series with each start. The table with numbers is
+//! answered on request from the last round and stored nowhere.
 
 mod group;
 mod stat;

@@ -1,8 +1,8 @@
 //! The processes there are, read from `/proc` once a round, with descriptors kept open within a budget.
 //!
-//! Per process and round this is one read of `stat`, and one of `io` only if processor time was used since: a process
-//! that did not run did not read or write. A kept descriptor of a process that ended fails with ESRCH, even if its
-//! number was given to another one.
+//! Per process and round this is one read of `stat`, and one of `io` only if processor time was used since: a
+//! process that did not run did not read or write. A kept descriptor of a process that ended fails with
+//! ESRCH, even if its number was given to another one.
 
 use super::super::config::ProcessConfig;
 use super::super::error::SampleError;
@@ -110,8 +110,8 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// `/proc` cannot be listed, or a file in it is not as the kernel writes it. A process that ends meanwhile, or may
-    /// not be looked at, is left out.
+    /// `/proc` cannot be listed, or a file in it is not as the kernel writes it. A process that ends
+    /// meanwhile, or may not be looked at, is left out.
     pub fn refresh(&mut self) -> Result<(), SampleError> {
         self.round += 1;
         self.enumerate().map_err(|error| SampleError::read(&self.root, error))?;
@@ -220,18 +220,26 @@ impl Table {
     /// Reads a file of a process into the buffer, and keeps it open if the budget allows.
     fn contents(&mut self, kept: &mut Option<OwnedFd>, pid: u32, file: &str) -> Result<usize, Errno> {
         if let Some(descriptor) = kept {
-            return rustix::io::pread(descriptor, &mut self.file, 0);
+            return read_from(descriptor, &mut self.file);
         }
         let Some(directory) = &self.directory else { return Err(Errno::BADF) };
         let mut path = [0u8; 24];
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::openat(directory, relative(&mut path, pid, file), flags, Mode::empty())?;
-        let length = rustix::io::pread(&descriptor, &mut self.file, 0)?;
+        let length = read_from(&descriptor, &mut self.file)?;
         if self.descriptors.open < self.descriptors.most {
             self.descriptors.open += 1;
             *kept = Some(descriptor);
         }
         Ok(length)
+    }
+}
+
+/// One read is the whole file. An empty one is what a process leaves that ends at this very moment.
+fn read_from(descriptor: &OwnedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    match rustix::io::pread(descriptor, buffer, 0)? {
+        0 => Err(Errno::SRCH),
+        length => Ok(length),
     }
 }
 
@@ -332,7 +340,8 @@ fn printable(name: &[u8]) -> String {
     if clean.is_empty() { "unnamed".to_owned() } else { clean }
 }
 
-/// The kernel names its threads after what they serve (`kworker/0:1`, `ksoftirqd/7`): the part before is the group.
+/// The kernel names its threads after what they serve (`kworker/0:1`, `ksoftirqd/7`): the part before is the
+/// group.
 fn group_name(name: &str, is_kernel: bool) -> &str {
     match name.split_once('/') {
         Some((family, _)) if is_kernel && !family.is_empty() => family,

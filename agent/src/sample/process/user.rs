@@ -19,8 +19,8 @@ impl Users {
         Users(if read.is_ok() { parse(&String::from_utf8_lossy(&text)) } else { HashMap::new() })
     }
 
-    /// Whose process it is, by name or number; empty if it has ended. `proc` is the directory of processes, whose
-    /// entries belong to the effective user even where the files in them do not.
+    /// Whose process it is, by name or number; empty if it has ended. `proc` is the directory of processes,
+    /// whose entries belong to the effective user even where the files in them do not.
     pub fn of_process(&self, proc: &Path, pid: u32) -> String {
         match statat(CWD, proc.join(pid.to_string()), AtFlags::empty()) {
             Ok(entry) => self.0.get(&entry.st_uid).cloned().unwrap_or_else(|| entry.st_uid.to_string()),
