@@ -56,7 +56,12 @@ impl Answerer {
             let deadline = Duration::from_millis(u64::from(request.deadline_ms));
             let answered = tokio::time::timeout(deadline, answerer.run(&request, &address)).await;
             if let Ok(Err(error)) = answered {
-                tracing::warn!(class = "failure", id = request.id, error = chain(&error), "request not answered");
+                tracing::warn!(
+                    class = "failure",
+                    id = request.id,
+                    error = chain(&error),
+                    "request not answered"
+                );
             }
             drop(permit);
         });
@@ -72,9 +77,12 @@ impl Answerer {
         let count = bodies.len();
         let messages: Vec<v1::AnswerRequest> = (0..)
             .zip(bodies)
-            .map(|(part, body)| Response { id: request.id, part, last: part as usize + 1 == count, body }.into())
+            .map(|(part, body)| {
+                Response { id: request.id, part, last: part as usize + 1 == count, body }.into()
+            })
             .collect();
-        let channel = channel(address, self.tls.clone(), Options::CALL).await.map_err(AnswerError::Connect)?;
+        let channel =
+            channel(address, self.tls.clone(), Options::CALL).await.map_err(AnswerError::Connect)?;
         let mut client = IngestServiceClient::new(channel);
         client.answer(tokio_stream::iter(messages)).await.map_err(AnswerError::Send)?;
         Ok(())

@@ -88,7 +88,8 @@ fn print_once(config: &Config, format: OnceFormat) -> Result<(), Failure> {
 }
 
 async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
-    let enrolled = enrol::enrol(token, state_dir, &SystemClock).await.map_err(|error| Failure::failed(&error))?;
+    let enrolled =
+        enrol::enrol(token, state_dir, &SystemClock).await.map_err(|error| Failure::failed(&error))?;
     tracing::info!(class = "success", node = enrolled.name, dir = %state_dir.display(), "enrolled");
     Ok(())
 }
@@ -134,7 +135,7 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
     let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
     let aggregators = match config.aggregators.is_empty() {
         false => config.aggregators.clone(),
-        true => state.aggregators().map_err(|error| Failure::failed(&error))?,
+        true => state.read_aggregators().map_err(|error| Failure::failed(&error))?,
     };
     Ok((Arc::new(tls), aggregators))
 }

@@ -168,7 +168,8 @@ mod tests {
         let registered = vec![series(0, 0), series(0, 1), series(1, 2)];
         let first = Round { registered, ..round(&[0, 1, 2]) };
         let ticks = cutter.cut(first);
-        let shape: Vec<_> = ticks.iter().map(|t| (t.seq, t.window, t.sampled.clone(), t.collected_total)).collect();
+        let shape: Vec<_> =
+            ticks.iter().map(|t| (t.seq, t.window, t.sampled.clone(), t.collected_total)).collect();
         assert_eq!(
             shape,
             [(1, Some(Window::Short), vec![0], 2), (2, Some(Window::Long), vec![1], 3)],

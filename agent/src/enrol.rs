@@ -59,6 +59,17 @@ impl IdentityPaths {
     }
 }
 
+impl IdentityPaths {
+    /// The aggregators that enrolment named, in order; at least one.
+    pub fn read_aggregators(&self) -> Result<Vec<String>, EnrolError> {
+        let failed = |source| EnrolError::Read { path: self.aggregators.clone(), source };
+        let text = std::fs::read_to_string(&self.aggregators).map_err(failed)?;
+        let lines: Vec<String> =
+            text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
+        if lines.is_empty() { Err(failed(io::Error::other("it names no aggregator"))) } else { Ok(lines) }
+    }
+}
+
 /// What this node is now.
 #[derive(Clone, Debug)]
 pub struct Enrolled {
@@ -89,6 +100,15 @@ pub enum EnrolError {
     /// A file could not be read or written.
     #[error("failed to write `{}`", path.display())]
     File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of the identity cannot be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
         /// Which file.
         path: PathBuf,
         /// Why.

@@ -17,8 +17,8 @@ use quorate_common::cell::{CellError, Encoder, Form};
 use quorate_common::model::node::HostFacts;
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, PROTOCOL, Register, RegisterGroup,
-    Request, Welcome,
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, PROTOCOL, Register,
+    RegisterGroup, Request, Welcome,
 };
 use quorate_common::model::time::{BootTime, Now};
 use std::collections::{BTreeMap, HashMap};
@@ -143,7 +143,9 @@ impl Session {
             }
             (Phase::Live, AggregatorMessage::Request(request)) => Ok(Effect::Answer(request)),
             (Phase::Greeting, _) => Err(SessionError::OutOfTurn("a message", "before its welcome")),
-            (Phase::Live, AggregatorMessage::Welcome(_)) => Err(SessionError::OutOfTurn("a welcome", "twice")),
+            (Phase::Live, AggregatorMessage::Welcome(_)) => {
+                Err(SessionError::OutOfTurn("a welcome", "twice"))
+            }
         }
     }
 
@@ -209,7 +211,8 @@ impl Session {
     /// Registers new groups, in order and even when empty, and adds series to groups that are known.
     fn register(&mut self, groups: &[GroupInfo], series: &[NewSeries], messages: &mut Vec<AgentMessage>) {
         let mut parts = Parts::new(messages);
-        let mut members: BTreeMap<u32, Vec<&NewSeries>> = groups.iter().map(|g| (g.group, Vec::new())).collect();
+        let mut members: BTreeMap<u32, Vec<&NewSeries>> =
+            groups.iter().map(|g| (g.group, Vec::new())).collect();
         for one in series {
             members.entry(one.group).or_default().push(one);
         }
@@ -254,7 +257,8 @@ impl Session {
                 .encoder
                 .encode(tick.seq, window, &tick.sampled, &self.row, false)
                 .map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
-            (frame.predecessor, frame.groups, frame.cells) = (encoded.predecessor, encoded.groups, encoded.cells);
+            (frame.predecessor, frame.groups, frame.cells) =
+                (encoded.predecessor, encoded.groups, encoded.cells);
         }
         Ok(frame)
     }
@@ -368,8 +372,11 @@ mod tests {
                     }
                 }
                 AgentMessage::Frame(frame) => {
-                    let head =
-                        FrameHead { seq: frame.seq, predecessor: frame.predecessor, window: frame.window.unwrap() };
+                    let head = FrameHead {
+                        seq: frame.seq,
+                        predecessor: frame.predecessor,
+                        window: frame.window.unwrap(),
+                    };
                     decoder.decode(head, &frame.groups, &frame.cells).unwrap();
                     seen.push((frame.seq, decoder.row()[0]));
                 }

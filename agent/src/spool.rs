@@ -52,7 +52,8 @@ impl Spool {
     ///
     /// A tick above the watermark goes too once everything older has gone: ranges name it.
     pub fn acknowledge(&mut self, durable: u64, above: &[SeqRange]) {
-        let known = |seq: u64| seq <= durable || above.iter().any(|range| (range.first..=range.last).contains(&seq));
+        let known =
+            |seq: u64| seq <= durable || above.iter().any(|range| (range.first..=range.last).contains(&seq));
         while self.ticks.front().is_some_and(|tick| known(tick.seq)) {
             self.pop();
         }

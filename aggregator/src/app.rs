@@ -131,8 +131,12 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
     let (agents, agents_task) = Agents::new();
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
-    let inputs =
-        judge::Inputs { observations: inbox, roster: registry.roster(), live: live.clone(), clock: clock.clone() };
+    let inputs = judge::Inputs {
+        observations: inbox,
+        roster: registry.roster(),
+        live: live.clone(),
+        clock: clock.clone(),
+    };
     let services = Services {
         ingest: Ingest {
             name: doors.name.clone(),

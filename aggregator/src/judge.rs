@@ -33,7 +33,12 @@ pub struct Inputs {
 }
 
 /// Judges until asked to stop.
-pub async fn run(config: Config, mut inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>, shutdown: Shutdown) {
+pub async fn run(
+    config: Config,
+    mut inputs: Inputs,
+    publish: watch::Sender<Arc<Snapshot>>,
+    shutdown: Shutdown,
+) {
     let mut judge = Judge::new(config, inputs.clock.now());
     judge.declare(inputs.roster.borrow_and_update().members());
     let mut sweep = tokio::time::interval(SWEEP_EVERY);

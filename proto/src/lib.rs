@@ -21,4 +21,3 @@ pub mod v1 {
 
 /// The compiled descriptors of `quorate.v1`, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
-

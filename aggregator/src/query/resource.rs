@@ -42,8 +42,11 @@ fn cpu(source: Source<'_>) -> Option<Used> {
     let series = rates(source, catalog::CPU_SECONDS.name);
     let mode = |found: &Found| label(found, "mode").to_owned();
     let total: f64 = series.iter().map(|(_, rate)| rate).sum();
-    let idle: f64 =
-        series.iter().filter(|(found, _)| matches!(mode(found).as_str(), "idle" | "iowait")).map(|(_, rate)| rate).sum();
+    let idle: f64 = series
+        .iter()
+        .filter(|(found, _)| matches!(mode(found).as_str(), "idle" | "iowait"))
+        .map(|(_, rate)| rate)
+        .sum();
     let processors = series.iter().filter(|(found, _)| mode(found) == "idle").count();
     let at = newest(&series)?;
     if total <= 0.0 {
@@ -67,11 +70,12 @@ fn disk(source: Source<'_>) -> Option<Used> {
 
 /// Bytes a second both ways over all interfaces but loopback; how many there could be is not known.
 fn network(source: Source<'_>) -> Option<Used> {
-    let series: Vec<(Found, f64)> = [catalog::NETWORK_RECEIVE_BYTES.name, catalog::NETWORK_TRANSMIT_BYTES.name]
-        .into_iter()
-        .flat_map(|name| rates(source, name))
-        .filter(|(found, _)| label(found, "device") != "lo")
-        .collect();
+    let series: Vec<(Found, f64)> =
+        [catalog::NETWORK_RECEIVE_BYTES.name, catalog::NETWORK_TRANSMIT_BYTES.name]
+            .into_iter()
+            .flat_map(|name| rates(source, name))
+            .filter(|(found, _)| label(found, "device") != "lo")
+            .collect();
     let at = newest(&series)?;
     let used = series.iter().map(|(_, rate)| rate).sum();
     Some(Used { resource_type: ResourceType::Network, used, total: None, at })

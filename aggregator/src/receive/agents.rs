@@ -66,13 +66,36 @@ pub struct Attached {
 }
 
 enum Command {
-    Attach { node: NodeId, reply: oneshot::Sender<Attached> },
-    Detach { node: NodeId, number: u64, reply: oneshot::Sender<bool> },
-    Ask { node: NodeId, kind: RequestKind, deadline: Duration, reply: oneshot::Sender<Result<ResponseBody, Refused>> },
-    Abandon { id: u64 },
-    Answer { node: NodeId, response: Response },
-    Delivery { node: NodeId, reply: oneshot::Sender<Option<Arc<Delivery>>> },
-    End { node: NodeId, forget: bool },
+    Attach {
+        node: NodeId,
+        reply: oneshot::Sender<Attached>,
+    },
+    Detach {
+        node: NodeId,
+        number: u64,
+        reply: oneshot::Sender<bool>,
+    },
+    Ask {
+        node: NodeId,
+        kind: RequestKind,
+        deadline: Duration,
+        reply: oneshot::Sender<Result<ResponseBody, Refused>>,
+    },
+    Abandon {
+        id: u64,
+    },
+    Answer {
+        node: NodeId,
+        response: Response,
+    },
+    Delivery {
+        node: NodeId,
+        reply: oneshot::Sender<Option<Arc<Delivery>>>,
+    },
+    End {
+        node: NodeId,
+        forget: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -93,7 +116,10 @@ impl Agents {
     pub fn new() -> (Agents, impl Future<Output = ()> + Send) {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let abandon = commands.downgrade();
-        (Agents { commands }, Owner { nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon }.run(inbox))
+        (
+            Agents { commands },
+            Owner { nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon }.run(inbox),
+        )
     }
 
     /// Makes a session the current one of its node.

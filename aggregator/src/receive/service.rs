@@ -1,8 +1,8 @@
 //! The ingest RPC: carries messages between the stream and the session's machine, and nothing else.
 
+use super::admit::Limits;
 use super::agents::{Agents, Attached};
 use super::session::{NodeHandle, Refusal, Session, Step};
-use super::admit::Limits;
 use crate::evaluate::{StreamEnd, StreamEvent};
 use crate::identity::roster::Principal;
 use crate::store::Append;
@@ -114,7 +114,8 @@ impl Ingest {
         replies: Replies,
     ) {
         let Some(mut attached) = self.agents.attach(node).await else { return };
-        let handle = NodeHandle { id: node, row: self.live.row(node, &name), delivery: attached.delivery.clone() };
+        let handle =
+            NodeHandle { id: node, row: self.live.row(node, &name), delivery: attached.delivery.clone() };
         let now = self.clock.now();
         let mut session = Session::new(handle, self.store.clone(), self.name.clone(), self.limits, now);
         let end = self.carry(node, &mut session, &mut inbound, &replies, &mut attached).await;
@@ -166,8 +167,7 @@ impl Ingest {
 
     fn take(&self, session: &mut Session, message: v1::SessionRequest) -> Result<Step, Status> {
         let limits = RegisterLimits { series_max: self.limits.indices_max() as usize };
-        let message: AgentMessage =
-            message.into_model(limits).map_err(|error| status::invalid(&error))?;
+        let message: AgentMessage = message.into_model(limits).map_err(|error| status::invalid(&error))?;
         session
             .receive(message, self.clock.now())
             .map_err(|refusal: Refusal| status::of(refusal.kind(), &refusal))

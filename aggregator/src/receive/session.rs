@@ -20,7 +20,8 @@ use quorate_common::ledger::LedgerError;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup, Welcome,
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup,
+    Welcome,
 };
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::sync::Arc;
@@ -81,7 +82,10 @@ impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
             Refusal::Protocol { .. } => Kind::Conflict,
-            Refusal::OutOfTurn(..) | Refusal::Long { .. } | Refusal::Count { .. } | Refusal::Decode { .. } => Kind::Invalid,
+            Refusal::OutOfTurn(..)
+            | Refusal::Long { .. }
+            | Refusal::Count { .. }
+            | Refusal::Decode { .. } => Kind::Invalid,
             Refusal::Rate(_) => Kind::Exhausted,
         }
     }
@@ -239,7 +243,10 @@ impl Session {
         let window = Window::of_interval_ms(group.interval_ms);
         let forms: Vec<_> = group.series.iter().map(|spec| spec.metric.form.into()).collect();
         live.decoder.register(group.group, window, group.first_index, &forms).map_err(|source| {
-            Refusal::Decode { what: format!("the registration of group {} `{}`", group.group, group.collector), source }
+            Refusal::Decode {
+                what: format!("the registration of group {} `{}`", group.group, group.collector),
+                source,
+            }
         })?;
         let count = live.groups.len().max(group.group as usize + 1);
         live.groups.resize(count, GroupCount::default());
@@ -300,7 +307,10 @@ impl Session {
 
     fn acknowledge(&mut self, now: Now) -> Step {
         let Some(live) = &mut self.live else { return Step::Quiet };
-        if live.unacknowledged < ACK_FRAMES && live.echo > 0 && now.boot.since(live.acknowledged_at) < ACK_EVERY {
+        if live.unacknowledged < ACK_FRAMES
+            && live.echo > 0
+            && now.boot.since(live.acknowledged_at) < ACK_EVERY
+        {
             return Step::Quiet;
         }
         live.echo += 1;

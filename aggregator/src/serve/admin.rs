@@ -1,8 +1,8 @@
 //! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
 //! audit line; sessions of nodes that no longer belong are ended here.
 
-use crate::identity::roster::Principal;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
+use crate::identity::roster::Principal;
 use crate::receive::agents::Agents;
 use crate::store::Append;
 use crate::store::live::Live;
@@ -66,7 +66,8 @@ impl AdminService for Admin {
         let subject = subject(request.subject)?;
         let lifetime = request.lifetime.map(lifetime).transpose()?;
         let now = self.clock.now().wall;
-        let new = self.registry.create_token(&actor, &subject, lifetime, now).await.map_err(|e| refused(&e))?;
+        let new =
+            self.registry.create_token(&actor, &subject, lifetime, now).await.map_err(|e| refused(&e))?;
         let (role, name) = match &subject {
             Subject::Node(name, _) => (Role::Agent, name.clone()),
             Subject::User(name, role) => (*role, name.clone()),
@@ -203,7 +204,11 @@ fn refused(error: &RegistryError) -> Status {
         RegistryError::NotFound { .. } => status::of(Kind::NotFound, error),
         RegistryError::Known(_) => status::of(Kind::Conflict, error),
         _ => {
-            tracing::error!(class = "failure", error = quorate_common::error::chain(error), "registry failed");
+            tracing::error!(
+                class = "failure",
+                error = quorate_common::error::chain(error),
+                "registry failed"
+            );
             status::of(Kind::Internal, error)
         }
     }

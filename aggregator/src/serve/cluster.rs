@@ -198,13 +198,20 @@ impl Watcher {
     fn changes(&self, last: &Snapshot, next: &Snapshot) -> v1::WatchResponse {
         let clusters = next.clusters.iter().filter(|c| self.wants(c) && last.cluster(&c.name) != Some(*c));
         let mine = |node: &&NodeVerdict| in_cluster(node, &self.cluster);
-        let changed = |node: &&NodeVerdict| last.node(node.member.name.as_str()).is_none_or(|old| differs(old, node));
+        let changed =
+            |node: &&NodeVerdict| last.node(node.member.name.as_str()).is_none_or(|old| differs(old, node));
         let gone = |node: &&NodeVerdict| next.node(node.member.name.as_str()).is_none();
         let changes = v1::Changes {
             revision: next.revision,
             clusters: clusters.map(|c| v1::ClusterHealth::of(c, next.at)).collect(),
             nodes: next.nodes.iter().filter(mine).filter(changed).map(Into::into).collect(),
-            removed_nodes: last.nodes.iter().filter(mine).filter(gone).map(|n| n.member.name.to_string()).collect(),
+            removed_nodes: last
+                .nodes
+                .iter()
+                .filter(mine)
+                .filter(gone)
+                .map(|n| n.member.name.to_string())
+                .collect(),
             transitions: next.transitions.iter().map(|t| v1::Transition::of(t, next.at)).collect(),
         };
         v1::WatchResponse { event: Some(v1::watch_response::Event::Changes(changes)) }
@@ -238,5 +245,7 @@ pub fn known_node<'a>(snapshot: &'a Snapshot, name: &str, field: &str) -> Result
     if name.is_empty() {
         return Err(status::field(field, format!("field `{field}` is missing")));
     }
-    snapshot.node(name).ok_or_else(|| Status::not_found(format!("no node is named `{}`", name.escape_debug())))
+    snapshot
+        .node(name)
+        .ok_or_else(|| Status::not_found(format!("no node is named `{}`", name.escape_debug())))
 }

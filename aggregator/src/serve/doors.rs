@@ -104,14 +104,18 @@ pub struct Ready {
 
 impl Doors {
     /// Loads certificates and binds both ports.
-    pub async fn open(config: &Config, paths: &StatePaths, authority: &Authority) -> Result<Doors, DoorError> {
+    pub async fn open(
+        config: &Config,
+        paths: &StatePaths,
+        authority: &Authority,
+    ) -> Result<Doors, DoorError> {
         let own = || Credential::load(&paths.server_chain, &paths.server_key);
         let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
         let identity = tls::peer_identity(&own()?.chain).map_err(DoorError::Name)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
-        let hosts =
-            std::fs::read_to_string(&paths.hosts).map_err(|error| DoorError::Hosts(paths.hosts.clone(), error))?;
+        let hosts = std::fs::read_to_string(&paths.hosts)
+            .map_err(|error| DoorError::Hosts(paths.hosts.clone(), error))?;
         let advertise = |given: &[String], port: u16| match given {
             [] => hosts.lines().map(|host| with_port(host, port)).collect(),
             given => given.to_vec(),
@@ -166,7 +170,9 @@ fn server() -> Server {
 }
 
 /// Everything behind the mTLS port; the layer in front of it asks the registry on every call.
-fn api(services: Services) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
+fn api(
+    services: Services,
+) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
     let limits = services.ingest.limits;
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = || {
@@ -178,8 +184,12 @@ fn api(services: Services) -> Result<Router<tower::layer::util::Stack<AuthLayer,
     shutdown.spawn("health", report(health, shutdown.clone()));
     Ok(server()
         .layer(AuthLayer::new(roster))
-        .add_service(IngestServiceServer::new(services.ingest).max_decoding_message_size(limits.message_bytes_max))
-        .add_service(ClusterServiceServer::new(services.clusters).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(
+            IngestServiceServer::new(services.ingest).max_decoding_message_size(limits.message_bytes_max),
+        )
+        .add_service(
+            ClusterServiceServer::new(services.clusters).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
         .add_service(QueryServiceServer::new(services.queries).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(AdminServiceServer::new(services.admin).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(health_service)
@@ -190,8 +200,13 @@ fn api(services: Services) -> Result<Router<tower::layer::util::Stack<AuthLayer,
 /// Says SERVING while the program runs, and NOT_SERVING while it stops.
 async fn report(health: tonic_health::server::HealthReporter, shutdown: Shutdown) {
     use tonic_health::ServingStatus::{NotServing, Serving};
-    let services = ["quorate.v1.IngestService", "quorate.v1.ClusterService", "quorate.v1.QueryService",
-        "quorate.v1.AdminService", ""];
+    let services = [
+        "quorate.v1.IngestService",
+        "quorate.v1.ClusterService",
+        "quorate.v1.QueryService",
+        "quorate.v1.AdminService",
+        "",
+    ];
     for service in services {
         health.set_service_status(service, Serving).await;
     }

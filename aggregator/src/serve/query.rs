@@ -40,8 +40,13 @@ pub struct Queries {
 }
 
 impl Queries {
-    fn ask(&self, selector: &str, run: impl FnOnce(Source<'_>, &Selector) -> Answer) -> Result<Answer, Status> {
-        let selector = Selector::parse(selector).map_err(|error| status::field("selector", error.to_string()))?;
+    fn ask(
+        &self,
+        selector: &str,
+        run: impl FnOnce(Source<'_>, &Selector) -> Answer,
+    ) -> Result<Answer, Status> {
+        let selector =
+            Selector::parse(selector).map_err(|error| status::field("selector", error.to_string()))?;
         let snapshot = self.snapshots.borrow().clone();
         let members: Vec<Member> = snapshot.nodes.iter().map(|node| node.member.clone()).collect();
         let now = self.clock.now().wall;
@@ -138,6 +143,9 @@ fn sample(sample: &Sample) -> v1::Sample {
 /// The busiest first, then the largest, then by number.
 fn sort(rows: &mut [ProcessRow]) {
     rows.sort_by(|a, b| {
-        b.cpu_percent.total_cmp(&a.cpu_percent).then(b.memory_bytes.cmp(&a.memory_bytes)).then(a.pid.cmp(&b.pid))
+        b.cpu_percent
+            .total_cmp(&a.cpu_percent)
+            .then(b.memory_bytes.cmp(&a.memory_bytes))
+            .then(a.pid.cmp(&b.pid))
     });
 }

@@ -226,8 +226,12 @@ impl Columns {
     }
 
     fn newest(&self, wanted: &dyn Fn(SeriesId) -> bool) -> Vec<Newest> {
-        let mut all: HashMap<SeriesId, Newest> =
-            self.before.iter().filter(|newest| wanted(newest.id)).map(|newest| (newest.id, *newest)).collect();
+        let mut all: HashMap<SeriesId, Newest> = self
+            .before
+            .iter()
+            .filter(|newest| wanted(newest.id))
+            .map(|newest| (newest.id, *newest))
+            .collect();
         for ((column, cell), retired) in self.columns.iter().zip(&self.cells).zip(&self.retired) {
             let sampled = self.sampled.get(column.group as usize).copied().flatten();
             let (Some(id), Some(at), false) = (column.id, sampled, *retired) else { continue };
@@ -268,7 +272,11 @@ mod tests {
         row.apply(WallTime(10), &[0], &[(0, 3), (1, 9)]);
         assert_eq!(values(&row), [(5, 3.0)], "a rejected column and an unsampled group have no value");
         row.apply(WallTime(20), &[1], &[]);
-        assert_eq!(values(&row), [(5, 3.0), (6, 0.0)], "a sampled series that was not mentioned kept its value");
+        assert_eq!(
+            values(&row),
+            [(5, 3.0), (6, 0.0)],
+            "a sampled series that was not mentioned kept its value"
+        );
         row.retire(&[0]);
         assert_eq!(values(&row), [(6, 0.0)]);
     }

@@ -175,7 +175,12 @@ fn bit(bitmap: &[u8], group: u32) -> bool {
 }
 
 /// The samples of some series in some segments, oldest first; one list for each series.
-pub fn read(segments: &[Arc<Segment>], series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
+pub fn read(
+    segments: &[Arc<Segment>],
+    series: &[SeriesId],
+    from: WallTime,
+    to: WallTime,
+) -> Vec<Vec<Sample>> {
     let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
     let mut samples = vec![Vec::new(); series.len()];
     for segment in segments {

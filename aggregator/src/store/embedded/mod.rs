@@ -25,7 +25,9 @@ impl Embedded {
     fn with<T>(&self, node: NodeId, call: impl FnOnce(&mut History) -> T) -> T {
         let history = match self.get(node) {
             Some(history) => history,
-            None => self.nodes.write().unwrap_or_else(PoisonError::into_inner).entry(node).or_default().clone(),
+            None => {
+                self.nodes.write().unwrap_or_else(PoisonError::into_inner).entry(node).or_default().clone()
+            }
         };
         call(&mut history.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -57,7 +59,8 @@ impl Append for Embedded {
     }
 
     fn expire(&self, before: WallTime) {
-        let nodes: Vec<_> = self.nodes.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let nodes: Vec<_> =
+            self.nodes.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         for history in nodes {
             history.lock().unwrap_or_else(PoisonError::into_inner).expire(before);
         }
