@@ -10,7 +10,7 @@ use crate::model::series::Window;
 #[derive(Clone, Debug)]
 pub struct Decoder {
     layout: Layout,
-    chains: Chains,
+    pub(super) chains: Chains,
     row: Vec<i64>,
     /// For each group: sampled since its window's last key frame.
     seen: Vec<bool>,
@@ -114,8 +114,8 @@ impl Decoder {
         Ok(Decoded { groups: &self.groups, changed: &self.changed, samples })
     }
 
-    fn check_chain(&mut self, FrameHead { seq, predecessor, window }: FrameHead) -> Result<(), CellError> {
-        let last = *self.chains.last(window);
+    fn check_chain(&self, FrameHead { seq, predecessor, window }: FrameHead) -> Result<(), CellError> {
+        let last = self.chains.last(window);
         if seq <= last {
             return Err(CellError::Sequence { seq, last, window });
         }
@@ -180,7 +180,7 @@ impl Decoder {
         if self.unstated.iter().any(|span| bitmap::has(groups, span.group)) {
             self.state(groups);
         }
-        *self.chains.last(head.window) = head.seq;
+        self.chains.advance(head.window, head.seq);
     }
 
     /// A key frame begins a window anew.

@@ -89,7 +89,7 @@ impl Encoder {
         if row.len() != series {
             return Err(CellError::RowLength { cells: row.len(), series });
         }
-        let last = *self.chains.last(window);
+        let last = self.chains.last(window);
         if seq <= last {
             return Err(CellError::Sequence { seq, last, window });
         }
@@ -98,7 +98,7 @@ impl Encoder {
         if key {
             self.layout.spans_of(window).for_each(|span| zero(&mut self.row, span));
         }
-        *self.chains.last(window) = seq;
+        self.chains.advance(window, seq);
         let changed = self.write(row);
         Ok(EncodedFrame {
             predecessor: if key { 0 } else { last },

@@ -193,11 +193,19 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn last(&mut self, window: Window) -> &mut u64 {
+    pub(super) fn last(&self, window: Window) -> u64 {
         match window {
-            Window::Short => &mut self.short,
-            Window::Medium => &mut self.medium,
-            Window::Long => &mut self.long,
+            Window::Short => self.short,
+            Window::Medium => self.medium,
+            Window::Long => self.long,
+        }
+    }
+
+    pub(super) fn advance(&mut self, window: Window, seq: u64) {
+        match window {
+            Window::Short => self.short = seq,
+            Window::Medium => self.medium = seq,
+            Window::Long => self.long = seq,
         }
     }
 }

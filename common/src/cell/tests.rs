@@ -68,8 +68,8 @@ impl Session {
         }
     }
 
-    fn state(&mut self) -> State {
-        state(&mut self.decoder)
+    fn state(&self) -> State {
+        state(&self.decoder)
     }
 
     fn register(&mut self, group: GroupId, window: Window, floats: &[bool]) {
@@ -152,9 +152,9 @@ impl Session {
     }
 }
 
-fn state(decoder: &mut Decoder) -> State {
+fn state(decoder: &Decoder) -> State {
     let seen = (0..64).map(|group| decoder.sampled(group)).collect();
-    let last = WINDOWS.map(|window| *decoder.chains.last(window));
+    let last = WINDOWS.map(|window| decoder.chains.last(window));
     (decoder.row().to_vec(), seen, last)
 }
 
@@ -207,10 +207,10 @@ proptest! {
         predecessor in prop_oneof![Just(0u64), Just(1), any::<u64>()],
     ) {
         let mut decoder = pair().1;
-        let before = state(&mut decoder);
+        let before = state(&decoder);
         let head = FrameHead { seq, predecessor, window: Window::Short };
         if decoder.decode(head, &groups, &cells).is_err() {
-            prop_assert_eq!(state(&mut decoder), before);
+            prop_assert_eq!(state(&decoder), before);
         }
     }
 }
@@ -265,10 +265,10 @@ fn bad_frames_are_refused() {
         (2, 0, &[3], &[0, 2, 0], CellError::IndexRetired { index: 1 }),
     ] {
         let mut decoder = pair().1;
-        let before = state(&mut decoder);
+        let before = state(&decoder);
         let error = decoder.decode(FrameHead { seq, predecessor, window }, groups, cells).unwrap_err();
         assert_eq!(error, expect);
-        assert_eq!(state(&mut decoder), before);
+        assert_eq!(state(&decoder), before);
     }
     let mut cells = vec![0, 2];
     varint::put(&mut cells, u64::MAX);
@@ -290,14 +290,14 @@ fn a_first_frame_must_be_a_key_frame() {
 fn a_missing_frame_is_refused_until_a_key_frame() {
     let (mut encoder, mut decoder) = pair();
     let head = |seq, predecessor| FrameHead { seq, predecessor, window: Window::Short };
-    let before = state(&mut decoder);
+    let before = state(&decoder);
     for seq in 2..5 {
         let row = [10 + seq as i64, 0, 0, 13, 14];
         let frame = encoder.encode(seq, Window::Short, &[0], &row, false).unwrap();
         assert_eq!((frame.predecessor, frame.changed, frame.samples), (seq - 1, 1, 2));
         if seq > 2 {
             assert!(decoder.decode(head(seq, frame.predecessor), &frame.groups, &frame.cells).is_err());
-            assert_eq!(state(&mut decoder), before);
+            assert_eq!(state(&decoder), before);
         }
     }
     let frame = encoder.encode(9, Window::Short, &[0], &[0, 0, 7, 13, 14], true).unwrap();
