@@ -352,6 +352,23 @@ fn reasons_are_bounded() {
 }
 
 #[test]
+fn a_mass_loss_is_one_line() {
+    let members: Vec<Member> = (1..=8).map(|id| member(id, "a", 1)).collect();
+    let player =
+        play(Config::default(), &members, &["0 open n1..n8", "5 lost n8", "20 lost n1..n6", "23 is down n1"]);
+    let cluster = player.shown.cluster("a").unwrap();
+    assert_eq!(
+        cluster.reasons,
+        [
+            "6 of 8 nodes lost together at 1970-01-01T01:00:20.250Z",
+            "quorum lost: 1 of 8 votes, 5 needed",
+            "n8 down: stream lost 10 s ago"
+        ],
+        "and only who was lost apart has a line of its own"
+    );
+}
+
+#[test]
 fn nodes_come_and_go_with_the_registry() {
     let mut player = play(Config::default(), &[member(1, "a", 1)], &["0 open n1", "20 is up n1"]);
     player.declare(member(2, "a", 1));
