@@ -12,8 +12,9 @@
 //!    down ───────────────────┴───────────────────── down        … which was a Bye: left ── a frame → up
 //! ```
 //!
-//! After a long pause of ours whoever is not heard anew is `unknown` as after our start; `down` and `left` were
-//! judged before the pause and stand until a frame says otherwise. `Isolated` and `AgentDead` are what evidence
+//! After a long pause of ours whoever is not heard anew is `unknown` as after our start, and so is, for as long as
+//! the grace runs, whoever's stream is older than the grace and ends without a Bye. `down` and `left` were judged
+//! before the pause and stand until a frame says otherwise. `Isolated` and `AgentDead` are what evidence
 //! from peers will make of a suspect, between the two steps; age alone never finds them.
 
 use super::lateness::Lateness;
@@ -89,8 +90,9 @@ pub(super) fn down_window(interval: Duration) -> Duration {
 pub(super) fn measure(signs: &Signs, grace: &Grace, lateness: &Lateness, now: BootTime) -> Finding {
     let end = signs.end.filter(|end| signs.heard.is_none_or(|heard| heard <= end.at));
     let heard = signs.heard.filter(|heard| *heard >= grace.heard_from);
+    let heard = heard.filter(|_| !end.is_some_and(|end| is_stale(&end, grace, lateness)));
     match (end, heard) {
-        (Some(End { how: Parting::Bye(reason), at }), _) => {
+        (Some(End { how: Parting::Bye(reason), at, .. }), _) => {
             let gone = now >= lateness.deadline(at, RECONNECT);
             let liveness = match (gone, heard) {
                 (true, _) => Liveness::Left,
@@ -99,7 +101,7 @@ pub(super) fn measure(signs: &Signs, grace: &Grace, lateness: &Lateness, now: Bo
             };
             Finding { liveness, cause: Cause::Bye { reason, age: now.since(at) }, loss: None }
         }
-        (_, None) => unheard(signs, grace, lateness, now),
+        (end, None) => unheard(&Signs { end, ..*signs }, grace, lateness, now),
         (Some(end), Some(heard)) => ended(end, overdue(signs, heard, lateness, now), lateness, now),
         (None, Some(heard)) => overdue(signs, heard, lateness, now),
     }
@@ -115,11 +117,17 @@ pub(super) fn settle(current: Liveness, found: Liveness, lasted: bool) -> Livene
     }
 }
 
+/// Whether an end is what a pause of ours did to a stream: the agent gave up on us while we slept, and on waking we
+/// read the frames that it had sent before, and then the end. Neither says how the node is now.
+fn is_stale(end: &End, grace: &Grace, lateness: &Lateness) -> bool {
+    end.opened < grace.began && end.at < lateness.deadline(grace.began, grace.allowed)
+}
+
 fn unheard(signs: &Signs, grace: &Grace, lateness: &Lateness, now: BootTime) -> Finding {
     let over = lateness.deadline(grace.began, grace.allowed);
     // A node that beats once a minute may not even be due after a pause of ours: it is missed by its own timer.
-    let due_yet = |heard| overdue(signs, heard, lateness, now).liveness != Liveness::Up;
-    if now < over || !signs.heard.is_none_or(due_yet) {
+    let due_later = |heard| overdue(signs, heard, lateness, now).liveness == Liveness::Up;
+    if now < over || (signs.end.is_none() && signs.heard.is_some_and(due_later)) {
         return Finding { liveness: Liveness::Unknown, cause: Cause::Awaited, loss: None };
     }
     let cause = Cause::NeverCame { age: signs.heard.map(|heard| now.since(heard)) };

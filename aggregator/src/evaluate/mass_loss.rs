@@ -51,6 +51,8 @@ struct Incident {
     began: BootTime,
     began_wall: WallTime,
     patient: bool,
+    /// Members that went silent and are still lost.
+    silent: usize,
     members: BTreeSet<NodeId>,
 }
 
@@ -76,11 +78,12 @@ impl MassLosses {
                     .extend(here);
             }
         }
-        let lost: BTreeSet<NodeId> = losses.iter().map(|loss| loss.node).collect();
-        self.incidents.values_mut().for_each(|incident| {
-            incident.members.retain(|member| lost.contains(member));
+        let lost: BTreeMap<NodeId, Loss> = losses.iter().map(|loss| (loss.node, loss.loss)).collect();
+        for incident in self.incidents.values_mut() {
+            incident.members.retain(|member| lost.contains_key(member));
+            incident.silent = incident.members.iter().filter(|member| lost[*member].silent).count();
             incident.patient = now.boot < lateness.deadline(incident.began, limits.silent);
-        });
+        }
         let members: usize = self.incidents.values().map(|incident| incident.members.len()).sum();
         let everywhere = is_mass(members, sizes.values().sum(), limits);
         self.incidents.retain(|cluster, incident| {
@@ -102,13 +105,12 @@ impl MassLosses {
     /// The incident of a cluster in one line.
     pub(super) fn describe(&self, cluster: &str, size: usize) -> Option<String> {
         let incident = self.incidents.get(cluster)?;
-        let doubt =
-            if incident.patient { ": those that went silent are unknown until it is clear" } else { "" };
-        Some(format!(
-            "{} of {size} nodes lost together at {}{doubt}",
-            incident.members.len(),
-            incident.began_wall
-        ))
+        let Incident { began_wall, members, silent, patient, .. } = incident;
+        let doubt = match silent {
+            1.. if *patient => format!(", {silent} of them silently: unknown until it is clear"),
+            _ => String::new(),
+        };
+        Some(format!("{} of {size} nodes lost together at {began_wall}{doubt}", members.len()))
     }
 
     /// Whether a node is part of an open incident.
@@ -119,7 +121,7 @@ impl MassLosses {
 
 impl Incident {
     fn new(now: Now) -> Incident {
-        Incident { began: now.boot, began_wall: now.wall, patient: true, members: BTreeSet::new() }
+        Incident { began: now.boot, began_wall: now.wall, patient: true, silent: 0, members: BTreeSet::new() }
     }
 }
 
@@ -221,5 +223,9 @@ mod tests {
         all[0].loss.silent = false;
         assert_eq!(review(&mut mass, &all, &[("a", 6)], 3000), 5);
         assert!(mass.folds("a", NodeId(0)));
+        assert_eq!(
+            mass.describe("a", 6).unwrap(),
+            "6 of 6 nodes lost together at 1970-01-01T00:00:00.000Z, 5 of them silently: unknown until it is clear"
+        );
     }
 }

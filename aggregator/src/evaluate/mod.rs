@@ -21,12 +21,15 @@ mod node;
 mod quorum;
 mod reason;
 mod stream;
+mod visible;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
+pub use node::NodeFacts;
 pub use quorum::{Vote, quorum};
+pub use stream::{StreamEnd, StreamEvent};
 
 use cluster::{Cluster, View};
 use lateness::Lateness;
@@ -34,60 +37,12 @@ use liveness::{Finding, Grace};
 use mass_loss::{Limits, MassLosses, NodeLoss};
 use node::Node;
 use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot, Transition};
-use quorate_common::model::component::ComponentHealth;
-use quorate_common::model::node::{HostFacts, Liveness, Member, NodeId};
-use quorate_common::model::session::ByeReason;
+use quorate_common::model::node::{Liveness, Member, NodeId};
 use quorate_common::model::time::Now;
 use reason::Cause;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use stream::Streams;
-
-/// Something that happened on a node's stream. Each `Opened` is followed by one `Ended` of the same stream.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StreamEvent {
-    /// A session began.
-    Opened {
-        /// Random number of this boot of the host.
-        boot_id: [u8; 16],
-        /// What the host said of itself.
-        facts: Arc<HostFacts>,
-    },
-    /// A session ended.
-    Ended(StreamEnd),
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// By the node's kernel: FIN or RST without a Bye.
-    Lost,
-    /// By a keepalive timeout, or cleanly without a Bye and without a word from the node's kernel.
-    Silent,
-    /// By a farewell.
-    Bye(ByeReason),
-    /// By us: replaced, refused, drained or revoked. No sign of anything.
-    Superseded,
-}
-
-/// What is measured of a node.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NodeFacts {
-    /// When the last frame was accepted.
-    pub last_frame: Option<Now>,
-    /// The distance to the next frame that it announced; 0 is read as one second, more than a minute as a minute.
-    pub next_due_ms: u32,
-    /// Accepted frames so far: each is a good beat.
-    pub frames: u64,
-    /// How far the node's wall clock is ahead of ours.
-    pub skew_ms: Option<i64>,
-    /// Core collectors that fail, and for how many rounds in a row.
-    pub failing_collectors: Vec<(String, u32)>,
-    /// Age of the oldest frame that the node has not delivered yet.
-    pub journal_lag_ms: u64,
-    /// Reports of its components.
-    pub components: Vec<ComponentHealth>,
-}
 
 /// Judges everybody. One owner; see the module for the order of things.
 #[derive(Debug)]
@@ -286,7 +241,7 @@ impl Judge {
 
     /// Counts the revision up if a user sees a difference to the snapshot before.
     fn publish(&mut self, mut snapshot: Snapshot) -> Snapshot {
-        if !looks_like(&snapshot, &self.last) {
+        if !visible::same(&snapshot, &self.last) {
             snapshot.revision += 1;
             self.last = snapshot.clone();
         }
@@ -301,17 +256,4 @@ fn node_loss(node: &Node, finding: &Finding) -> Option<NodeLoss> {
         loss,
         window: node.loss_window(),
     })
-}
-
-fn looks_like(new: &Snapshot, old: &Snapshot) -> bool {
-    let same = |(a, b): (&NodeVerdict, &NodeVerdict)| {
-        let NodeVerdict { member, liveness, health, reasons, since, last_heard: _, flapping, facts } = a;
-        (member, liveness, health, reasons) == (&b.member, &b.liveness, &b.health, &b.reasons)
-            && (since, flapping, facts) == (&b.since, &b.flapping, &b.facts)
-    };
-    new.transitions.is_empty()
-        && old.revision > 0
-        && new.clusters == old.clusters
-        && new.nodes.len() == old.nodes.len()
-        && new.nodes.iter().zip(&old.nodes).all(same)
 }

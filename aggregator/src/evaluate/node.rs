@@ -1,12 +1,12 @@
 //! One declared node: its verdict from sweep to sweep, and its health beyond being heard.
 
-use super::NodeFacts;
 use super::config::Config;
 use super::hysteresis::{Flapping, Streak};
 use super::liveness::{self, Finding, Grace, Signs};
 use super::reason::{Age, Cause};
 use super::stream::End;
 use quorate_common::model::cluster::Transition;
+use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness, Member};
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::time::Duration;
@@ -17,6 +17,25 @@ const COLLECTOR_ROUNDS: u32 = 3;
 const SKEW_MS_MAX: u64 = 2_000;
 /// Age of the oldest frame not yet delivered that is tolerated.
 const JOURNAL_LAG_MS_MAX: u64 = 60_000;
+
+/// What is measured of a node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeFacts {
+    /// When the last frame was accepted.
+    pub last_frame: Option<Now>,
+    /// The distance to the next frame that it announced; 0 is read as one second, more than a minute as a minute.
+    pub next_due_ms: u32,
+    /// Accepted frames so far: each is a good beat.
+    pub frames: u64,
+    /// How far the node's wall clock is ahead of ours.
+    pub skew_ms: Option<i64>,
+    /// Core collectors that fail, and for how many rounds in a row.
+    pub failing_collectors: Vec<(String, u32)>,
+    /// Age of the oldest frame that the node has not delivered yet.
+    pub journal_lag_ms: u64,
+    /// Reports of its components.
+    pub components: Vec<ComponentHealth>,
+}
 
 /// What is kept of a node between sweeps.
 #[derive(Debug)]
@@ -160,7 +179,6 @@ fn complaints(facts: &NodeFacts, config: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_common::model::component::ComponentHealth;
 
     fn component(name: &str, status: Health) -> ComponentHealth {
         ComponentHealth {

@@ -3,11 +3,37 @@
 //! Streams are counted, because a new session may open before the loss of the old one is observed: an end is a
 //! loss only when no stream is left. Nothing is judged here; an end waits for the next sweep.
 
-use super::{StreamEnd, StreamEvent};
 use quorate_common::model::node::HostFacts;
 use quorate_common::model::session::ByeReason;
 use quorate_common::model::time::BootTime;
 use std::sync::Arc;
+
+/// Something that happened on a node's stream. Each `Opened` is followed by one `Ended` of the same stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StreamEvent {
+    /// A session began.
+    Opened {
+        /// Random number of this boot of the host.
+        boot_id: [u8; 16],
+        /// What the host said of itself.
+        facts: Arc<HostFacts>,
+    },
+    /// A session ended.
+    Ended(StreamEnd),
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// By the node's kernel: FIN or RST without a Bye.
+    Lost,
+    /// By a keepalive timeout, or cleanly without a Bye and without a word from the node's kernel.
+    Silent,
+    /// By a farewell.
+    Bye(ByeReason),
+    /// By us: replaced, refused, drained or revoked. No sign of anything.
+    Superseded,
+}
 
 /// How the last open stream of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +51,15 @@ pub(super) enum Parting {
 pub(super) struct End {
     pub(super) how: Parting,
     pub(super) at: BootTime,
+    /// When the newest stream had begun.
+    pub(super) opened: BootTime,
 }
 
 /// The streams of one node.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     open: u32,
+    opened: BootTime,
     boot_id: Option<[u8; 16]>,
     rebooted: bool,
     /// The newest end that left no stream open.
@@ -45,6 +74,7 @@ impl Streams {
         match event {
             StreamEvent::Opened { boot_id, facts } => {
                 self.open = self.open.saturating_add(1);
+                self.opened = at;
                 self.rebooted |= self.boot_id.is_some_and(|known| known != boot_id);
                 self.boot_id = Some(boot_id);
                 self.facts = Some(facts);
@@ -52,7 +82,7 @@ impl Streams {
             StreamEvent::Ended(end) => {
                 self.open = self.open.saturating_sub(1);
                 if let (0, Some(how)) = (self.open, parting(end)) {
-                    self.end = Some(End { how, at });
+                    self.end = Some(End { how, at, opened: self.opened });
                 }
             }
         }
@@ -95,7 +125,7 @@ mod tests {
         streams.observe(StreamEvent::Ended(StreamEnd::Lost), BootTime(3));
         assert_eq!(streams.end, None, "the newer stream is open");
         streams.observe(StreamEvent::Ended(StreamEnd::Silent), BootTime(4));
-        assert_eq!(streams.end, Some(End { how: Parting::Silent, at: BootTime(4) }));
+        assert_eq!(streams.end, Some(End { how: Parting::Silent, at: BootTime(4), opened: BootTime(2) }));
     }
 
     #[test]
