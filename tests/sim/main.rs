@@ -5,6 +5,8 @@
 //! in the store, with its value and its time, or be declared lost. A failing seed is printed; run it alone with
 //! `one_seed`.
 
+#![allow(clippy::expect_used, reason = "a test says what went wrong by panicking")]
+
 mod world;
 
 use world::World;
