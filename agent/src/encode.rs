@@ -3,7 +3,8 @@
 //! Numbers and the running total of collected samples are given here, once, before anything can be
 //! lost; how a tick becomes bytes depends on the session that carries it (see [`crate::session`]).
 
-use crate::sample::{GroupInfo, NewSeries, Round};
+pub use crate::sample::{GroupInfo, NewSeries, Round};
+
 use quorate_common::model::series::Window;
 use quorate_common::model::time::Now;
 use std::collections::BTreeSet;

@@ -4,8 +4,7 @@
 //! starting up. The first attempt after a loss comes within 250 ms, later ones after full jitter.
 
 use crate::answer::Answerer;
-use crate::encode::Cutter;
-use crate::sample::Round;
+use crate::encode::{Cutter, Round};
 use crate::session::{Effect, Introduction, Session, SessionError};
 use crate::spool::Spool;
 use quorate_common::backoff::Backoff;

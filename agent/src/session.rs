@@ -10,8 +10,7 @@
 //! An error ends it; the next session begins with everything registered anew and a key frame, which is
 //! the only way that the two ends come into step again.
 
-use crate::encode::{Catalogue, Changes, Tick};
-use crate::sample::{GroupInfo, NewSeries};
+use crate::encode::{Catalogue, Changes, GroupInfo, NewSeries, Tick};
 use crate::spool::Spool;
 use quorate_common::cell::{CellError, Encoder, Form};
 use quorate_common::model::node::HostFacts;

@@ -1,20 +1,22 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
+mod doors;
+
+use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
 use crate::config::Config;
 use crate::identity::ca::Authority;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
-use crate::receive::agents::Agents;
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
 use crate::serve::cluster::Clusters;
-use crate::serve::doors::{Doors, Services};
 use crate::serve::query::Queries;
 use crate::store::Append;
 use crate::store::embedded::Embedded;
 use crate::store::live::Live;
+use doors::{Doors, Services};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::error::chain;

@@ -4,11 +4,11 @@
 
 use crate::evaluate::{Config, Judge, NodeFacts};
 use crate::identity::roster::Roster;
-use crate::receive::service::Observation;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{Snapshot, Transition};
 use quorate_common::model::node::NodeId;
+use quorate_common::model::stream::Observation;
 use quorate_common::shutdown::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;

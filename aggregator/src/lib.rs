@@ -9,6 +9,8 @@
 
 mod app;
 mod cli;
+
+pub mod agents;
 pub mod config;
 pub mod evaluate;
 pub mod identity;

@@ -15,8 +15,8 @@ use crate::tree::{Tree, judge};
 type Layer = (&'static str, &'static [&'static str]);
 
 const AGENT: &[Layer] = &[
-    ("metrics", &[]),
-    ("identity", &[]),
+    ("enrol", &[]),
+    ("epoch", &[]),
     ("sample", &[]),
     ("check", &[]),
     ("scrape", &[]),
@@ -24,20 +24,22 @@ const AGENT: &[Layer] = &[
     ("encode", &["sample", "check", "scrape", "logs"]),
     ("spool", &["encode"]),
     ("session", &["encode", "spool"]),
-    ("enrol", &["identity"]),
-    ("send", &["encode", "spool", "session", "enrol", "identity", "metrics"]),
+    ("answer", &["sample"]),
+    ("send", &["encode", "spool", "session", "answer"]),
+    ("once", &["sample"]),
 ];
 
 const AGGREGATOR: &[Layer] = &[
-    ("metrics", &[]),
     ("identity", &[]),
+    ("agents", &[]),
     ("store", &[]),
-    ("receive", &["store", "identity", "metrics"]),
+    ("receive", &["store", "identity", "agents"]),
     ("query", &["store"]),
     ("evaluate", &["store", "query"]),
+    ("judge", &["store", "identity", "evaluate"]),
     ("alert", &["store", "query", "evaluate"]),
     ("notify", &["store", "query", "evaluate", "alert"]),
-    ("serve", &["store", "identity", "query", "evaluate", "alert", "notify", "metrics"]),
+    ("serve", &["store", "identity", "agents", "query", "evaluate", "alert", "notify"]),
 ];
 
 /// Put the program together.

@@ -7,11 +7,13 @@ use crate::tree::{Tree, judge};
 const EDGES: &[&str] = &[
     "proto/",
     "agent/src/send.rs",
+    "agent/src/answer.rs",
     "agent/src/send/",
     "agent/src/enrol.rs",
     "agent/src/enrol/",
     "aggregator/src/receive/service.rs",
     "aggregator/src/serve/",
+    "aggregator/src/app/doors.rs",
     "client/",
 ];
 

@@ -29,7 +29,6 @@ mod tests;
 pub use config::Config;
 pub use node::NodeFacts;
 pub use quorum::{Vote, quorum};
-pub use stream::{StreamEnd, StreamEvent};
 
 use cluster::{Cluster, View};
 use lateness::Lateness;
@@ -38,6 +37,7 @@ use mass_loss::{Limits, MassLosses, NodeLoss};
 use node::Node;
 use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot, Transition};
 use quorate_common::model::node::{Liveness, Member, NodeId};
+use quorate_common::model::stream::StreamEvent;
 use quorate_common::model::time::Now;
 use reason::Cause;
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,35 +5,9 @@
 
 use quorate_common::model::node::HostFacts;
 use quorate_common::model::session::ByeReason;
+use quorate_common::model::stream::{StreamEnd, StreamEvent};
 use quorate_common::model::time::BootTime;
 use std::sync::Arc;
-
-/// Something that happened on a node's stream. Each `Opened` is followed by one `Ended` of the same stream.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StreamEvent {
-    /// A session began.
-    Opened {
-        /// Random number of this boot of the host.
-        boot_id: [u8; 16],
-        /// What the host said of itself.
-        facts: Arc<HostFacts>,
-    },
-    /// A session ended.
-    Ended(StreamEnd),
-}
-
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StreamEnd {
-    /// By the node's kernel: FIN or RST without a Bye.
-    Lost,
-    /// By a keepalive timeout, or cleanly without a Bye and without a word from the node's kernel.
-    Silent,
-    /// By a farewell.
-    Bye(ByeReason),
-    /// By us: replaced, refused, drained or revoked. No sign of anything.
-    Superseded,
-}
 
 /// How the last open stream of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

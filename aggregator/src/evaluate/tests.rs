@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use quorate_common::model::cluster::QuorumStatus;
 use quorate_common::model::node::{Health, MemberRole, NodeName};
 use quorate_common::model::session::ByeReason;
+use quorate_common::model::stream::StreamEnd;
 use quorate_common::model::time::{BootTime, WallTime};
 use std::time::Duration;
 

@@ -159,7 +159,7 @@ mod tests {
             ("node_x", true),
             ("node_y", false),
             (r#"{__name__=~"node_.*"}"#, true),
-            (r#"{__name__!="node_x"}"#, false),
+            (r#"{__name__!="node_x",node="n1"}"#, false),
             (r#"node_x{cpu="0"}"#, true),
             (r#"node_x{cpu=~"1|2"}"#, false),
             (r#"node_x{mode=""}"#, true),

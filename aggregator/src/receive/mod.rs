@@ -1,7 +1,5 @@
 //! Receive: agents' sessions, from the stream to the store.
 
 pub mod admit;
-pub mod agents;
-pub mod delivery;
 pub mod service;
 pub mod session;

@@ -1,16 +1,15 @@
 //! The ingest RPC: carries messages between the stream and the session's machine, and nothing else.
 
 use super::admit::Limits;
-use super::agents::{Agents, Attached};
 use super::session::{NodeHandle, Refusal, Session, Step};
-use crate::evaluate::{StreamEnd, StreamEvent};
+use crate::agents::{Agents, Attached};
 use crate::identity::roster::Principal;
 use crate::store::Append;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{AgentMessage, AggregatorMessage};
-use quorate_common::model::time::Now;
+use quorate_common::model::stream::{Observation, StreamEnd, StreamEvent};
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::convert::RegisterLimits;
 use quorate_proto::status;
@@ -25,17 +24,6 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Replies that may wait for one agent to take them.
 const REPLIES_MAX: usize = 16;
-
-/// What happened on a stream, for the judge.
-#[derive(Debug)]
-pub struct Observation {
-    /// The node whose stream it is.
-    pub node: NodeId,
-    /// What happened.
-    pub event: StreamEvent,
-    /// When.
-    pub at: Now,
-}
 
 /// The parts that sessions are made of.
 #[derive(Clone)]
@@ -132,7 +120,10 @@ impl Ingest {
                 StreamEnd::Superseded
             }
         };
-        self.observe(node, StreamEvent::Ended(end)).await;
+        // One end for each opening: a stream that never said Hello was never open.
+        if session.is_live() {
+            self.observe(node, StreamEvent::Ended(end)).await;
+        }
     }
 
     async fn carry(

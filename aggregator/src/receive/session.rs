@@ -10,7 +10,7 @@
 //! another with a key frame.
 
 use super::admit::{Bucket, Limits};
-use super::delivery::{Arrival, Counted, Delivery};
+use crate::agents::delivery::{Arrival, Counted, Delivery};
 use crate::store::live::NodeRow;
 use crate::store::{Append, Column, FrameRecord, NewColumns};
 use quorate_common::catalog;
@@ -163,6 +163,11 @@ impl Session {
     ) -> Session {
         let bucket = Bucket::new(limits.messages_per_s_max, limits.messages_burst_max, now.boot);
         Session { node, store, aggregator, limits, bucket, live: None }
+    }
+
+    /// Whether the agent has said Hello.
+    pub fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Takes a message of the agent.

@@ -1,9 +1,9 @@
 //! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
 //! audit line; sessions of nodes that no longer belong are ended here.
 
+use crate::agents::Agents;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
-use crate::receive::agents::Agents;
 use crate::store::Append;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;

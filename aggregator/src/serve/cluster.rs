@@ -1,8 +1,8 @@
 //! The state of clusters and nodes, as judged.
 
+use crate::agents::Agents;
 use crate::query::resource::usage;
 use crate::query::series::Source;
-use crate::receive::agents::Agents;
 use crate::store::Select;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;

@@ -6,7 +6,6 @@
 pub mod admin;
 pub mod auth;
 pub mod cluster;
-pub mod doors;
 pub mod enrol;
 pub mod listen;
 pub mod query;

@@ -1,9 +1,9 @@
 //! Samples: the newest, the last minutes, and the process table of a node.
 
 use super::cluster::known_node;
+use crate::agents::Agents;
 use crate::query::selector::Selector;
 use crate::query::series::{Answer, Source, latest, recent};
-use crate::receive::agents::Agents;
 use crate::store::live::Live;
 use crate::store::{Sample, Select};
 use quorate_common::clock::Clock;

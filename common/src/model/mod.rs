@@ -9,6 +9,7 @@ pub mod process;
 pub mod resource;
 pub mod series;
 pub mod session;
+pub mod stream;
 pub mod time;
 
 /// Declares an enum of status words: its text, its parser, and the list of its members.

@@ -1,16 +1,16 @@
 //! The two ports: gRPC with mutual TLS for everybody who is known, and enrolment for those who are not yet.
 
-use super::admin::Admin;
-use super::auth::{AuthLayer, enforce};
-use super::cluster::Clusters;
-use super::enrol::Enrolment;
-use super::listen::{Limits, Listener};
-use super::query::Queries;
 use crate::config::Config;
 use crate::identity::ca::Authority;
 use crate::identity::init::StatePaths;
 use crate::identity::registry::Registry;
 use crate::receive::service::Ingest;
+use crate::serve::admin::Admin;
+use crate::serve::auth::{AuthLayer, enforce};
+use crate::serve::cluster::Clusters;
+use crate::serve::enrol::Enrolment;
+use crate::serve::listen::{Limits, Listener};
+use crate::serve::query::Queries;
 use quorate_common::clock::Clock;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, Credential, TlsError};

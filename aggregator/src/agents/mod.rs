@@ -4,7 +4,9 @@
 //! Commands come in by a bounded channel. A node has one session: a second one ends the first. Questions
 //! travel over the session, answers come back over another connection and meet their question here.
 
-use super::delivery::Delivery;
+pub mod delivery;
+
+use delivery::Delivery;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{AggregatorMessage, Request, RequestKind, Response, ResponseBody};
