@@ -173,7 +173,12 @@ async fn both_versions_of_reflection_describe_all_that_is_served() {
     for name in ["ClusterService", "QueryService", "AdminService", "IngestService"] {
         assert!(new.contains(&format!("quorate.v1.{name}")), "{new:?}");
     }
-    assert!(new.contains("grpc.health.v1.Health"), "{new:?}");
+    for name in ["health.v1.Health", "reflection.v1.ServerReflection", "reflection.v1alpha.ServerReflection"]
+    {
+        assert!(new.contains(&format!("grpc.{name}")), "{new:?}");
+    }
+    // It is served on its own port only.
+    assert!(!new.contains("quorate.v1.EnrolmentService"), "{new:?}");
     for service in &new {
         let described = v1::symbol(channel, service).await;
         assert!(described.is_ok_and(|files| !files.is_empty()), "{service} by v1");

@@ -81,17 +81,13 @@ async fn wrong_configuration_is_told_with_file_and_line() {
 async fn programs_without_their_state_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let programs = programs!();
-    let check = |ended: Ended, file: &str| {
-        assert_eq!(ended.code, Some(1), "{ended:?}");
-        assert!(ended.stderr.lines().last().unwrap().contains(file), "{}", ended.stderr);
-    };
-    let args = |state: &'static str| ["run", "--dir", state].map(OsStr::new);
     let state = Path::new("/nonexistent/quorate");
-    check(
-        Process::run(dir.path(), "agent", &programs.agent, &args(state.to_str().unwrap())).await,
-        "/nonexistent/quorate/agent.",
-    );
-    let ended =
-        Process::run(dir.path(), "aggregator", &programs.aggregator, &args(state.to_str().unwrap())).await;
-    check(ended, "/nonexistent/quorate/");
+    let args = [OsStr::new("run"), "--dir".as_ref(), state.as_os_str()];
+    let check = async |program: &Path, expect: &str| {
+        let ended: Ended = Process::run(dir.path(), "stateless", program, &args).await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert_eq!(ended.stderr.lines().filter(|line| line.contains(expect)).count(), 1, "{}", ended.stderr);
+    };
+    check(&programs.agent, "this node is not enrolled: there is no `/nonexistent/quorate/agent.key`").await;
+    check(&programs.aggregator, "failed to read `/nonexistent/quorate/ca/root.crt`").await;
 }
