@@ -182,7 +182,7 @@ pub fn read(
     to: WallTime,
 ) -> Vec<Vec<Sample>> {
     let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut samples = vec![Vec::new(); series.len()];
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
     for segment in segments {
         let found: Vec<(usize, usize, Column)> = segment
             .columns
@@ -202,6 +202,10 @@ pub fn read(
             }
         });
     }
-    samples.iter_mut().for_each(|list: &mut Vec<Sample>| list.sort_by_key(|sample| sample.at));
+    for list in &mut samples {
+        list.sort_by_key(|sample| sample.at);
+        // A frame that came again in a later session is there once.
+        list.dedup_by_key(|sample| sample.at);
+    }
     samples
 }
