@@ -129,6 +129,13 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
     let state = enrol::IdentityPaths::below(&config.state_dir);
+    if state.key.try_exists().is_ok_and(|found| !found) {
+        let text = format!(
+            "this node is not enrolled: there is no `{}`; run the line that `quorate token create --node NAME` prints",
+            state.key.display()
+        );
+        return Err(Failure::Failed(text));
+    }
     let credential =
         tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
     let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
