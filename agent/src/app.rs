@@ -136,13 +136,14 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
         );
         return Err(Failure::Failed(text));
     }
+    let state = enrol::paths(&config.state_dir);
     let credential =
         tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
     let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
     let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
     let aggregators = match config.aggregators.is_empty() {
         false => config.aggregators.clone(),
-        true => state.read_aggregators().map_err(|error| Failure::failed(&error))?,
+        true => enrol::read_aggregators(&state).map_err(|error| Failure::failed(&error))?,
     };
     Ok((Arc::new(tls), aggregators))
 }
