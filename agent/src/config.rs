@@ -5,7 +5,7 @@ use quorate_common::telemetry;
 use std::path::PathBuf;
 
 /// `agent.toml`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where certificate, key and epoch are kept.

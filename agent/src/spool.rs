@@ -7,7 +7,7 @@ use quorate_common::model::session::{Ack, SeqRange};
 use std::collections::VecDeque;
 
 /// How much is kept.
-#[derive(Clone, Copy, Debug, serde::Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Most ticks that wait for an acknowledgement.

@@ -1,6 +1,7 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
 mod doors;
+mod reload;
 
 use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
@@ -27,6 +28,7 @@ use quorate_common::shutdown::Shutdown;
 use quorate_common::{durable, telemetry};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// How long stopping may take.
@@ -75,6 +77,7 @@ fn configure(common: &Common) -> Result<Config, Failure> {
     }
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
+    config.check().map_err(|error| Failure::configuration(&error))?;
     Ok(config)
 }
 
@@ -141,7 +144,7 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
     };
     let services = Services {
         ingest: Ingest {
-            name: doors.name.clone(),
+            name: doors.name(),
             limits: config.limits,
             live: live.clone(),
             store: store.clone(),
@@ -179,6 +182,7 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         clock: clock.clone(),
     };
     tracing::info!(limits = ?config.limits, "limits of one agent");
+    tracing::info!(limits = ?config.listen.limits, "limits of each port");
     let judge = (config.evaluate, inputs, publish);
     Ok(Aggregator { doors, services, judge, agents: Box::pin(agents_task), store, clock })
 }
@@ -191,7 +195,12 @@ impl Aggregator {
         // Ends when the last handle is gone; nothing waits for it.
         drop(tokio::spawn(self.agents));
         let ready = self.doors.ready();
-        self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
+        // Before anybody is told that it runs: the signal would end a program that does not expect it.
+        let hangups = signal(SignalKind::hangup()).map_err(|error| Failure::failed(&error))?;
+        let registry = self.services.registry.clone();
+        let certificate =
+            self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
+        shutdown.spawn("reload", reload::run(hangups, registry, certificate, shutdown.clone()));
         tracing::info!(class = "success", grpc = %ready.grpc, enrol = %ready.enrol, "aggregator listens");
         if let Some(path) = &run.ready_file {
             let text = serde_json::to_vec(&ready).map_err(|error| Failure::failed(&error))?;

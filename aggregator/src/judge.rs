@@ -7,9 +7,11 @@ use crate::identity::roster::Roster;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{Snapshot, Transition};
-use quorate_common::model::node::NodeId;
+use quorate_common::model::node::{Member, MemberRole, NodeId};
 use quorate_common::model::stream::Observation;
 use quorate_common::shutdown::Shutdown;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -39,8 +41,10 @@ pub async fn run(
     publish: watch::Sender<Arc<Snapshot>>,
     shutdown: Shutdown,
 ) {
+    let needs = config.quorum_need.clone();
     let mut judge = Judge::new(config, inputs.clock.now());
-    judge.declare(inputs.roster.borrow_and_update().members());
+    let mut doubts = BTreeSet::new();
+    inputs.roster.mark_changed();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -48,7 +52,11 @@ pub async fn run(
             biased;
             () = shutdown.asked() => return,
             Some(seen) = inputs.observations.recv() => judge.observe(seen.node, seen.event, seen.at),
-            Ok(()) = inputs.roster.changed() => judge.declare(inputs.roster.borrow_and_update().members()),
+            Ok(()) = inputs.roster.changed() => {
+                let roster = inputs.roster.borrow_and_update().clone();
+                judge.declare(roster.members());
+                doubts = voice(vote_doubts(roster.members(), &needs), &doubts);
+            }
             _ = sweep.tick() => {
                 let snapshot = judge.sweep(&|node| facts(&inputs.live, node), inputs.clock.now());
                 report(&snapshot);
@@ -56,6 +64,37 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Tells what was not told of the votes before, and gives what stands told now.
+fn voice(doubts: BTreeSet<String>, told: &BTreeSet<String>) -> BTreeSet<String> {
+    for doubt in doubts.difference(told) {
+        tracing::warn!(class = "health", "{doubt}");
+    }
+    doubts
+}
+
+/// What is doubtful about the votes that each cluster has and needs, one sentence for each.
+fn vote_doubts(members: &[Member], needs: &BTreeMap<String, NonZeroU32>) -> BTreeSet<String> {
+    let mut votes: BTreeMap<&str, u32> = needs.keys().map(|cluster| (cluster.as_str(), 0)).collect();
+    for member in members.iter().filter(|member| member.role == MemberRole::Voter) {
+        let total = votes.entry(&member.cluster).or_default();
+        *total = total.saturating_add(member.weight);
+    }
+    let doubt = |(cluster, total): (&str, u32)| {
+        let what = match needs.get(cluster).map(|need| need.get()) {
+            Some(need) if need > total => format!("fewer than the configured need of {need}"),
+            Some(need) if need <= total / 2 => {
+                format!("and a configured need of {need}: two parts that do not meet can both have quorum")
+            }
+            _ if total > 0 && total.is_multiple_of(2) => {
+                format!("an even number: of two parts with {} each neither has quorum", total / 2)
+            }
+            _ => return None,
+        };
+        Some(format!("cluster `{cluster}` has {total} votes, {what}"))
+    };
+    votes.into_iter().filter_map(doubt).collect()
 }
 
 fn facts(live: &Live, node: NodeId) -> Option<NodeFacts> {
@@ -85,5 +124,50 @@ fn report(snapshot: &Snapshot) {
             }
             Transition::Rebooted { node } => tracing::warn!(class = "health", %node, "node rebooted"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `votes` is `cluster weight` for each voter; `o` for a weight is an observer.
+    fn check(votes: &str, needs: &str, expect: &[&str]) {
+        let member = |(at, text): (usize, &str)| {
+            let (cluster, weight) = text.trim().split_once(' ').unwrap();
+            let role = if weight == "o" { MemberRole::Observer } else { MemberRole::Voter };
+            Member {
+                id: NodeId(at as i64),
+                name: format!("n{at}").parse().unwrap(),
+                cluster: cluster.into(),
+                role,
+                zone: None,
+                weight: weight.parse().unwrap_or(1),
+                maintenance: false,
+            }
+        };
+        let members: Vec<Member> =
+            votes.split(',').filter(|text| !text.is_empty()).enumerate().map(member).collect();
+        let need = |text: &str| {
+            let (cluster, need) = text.trim().split_once(' ').unwrap();
+            (cluster.to_owned(), need.parse().unwrap())
+        };
+        let needs = needs.split(',').filter(|text| !text.is_empty()).map(need).collect();
+        let found = vote_doubts(&members, &needs);
+        assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), expect, "{votes}; {needs:?}");
+    }
+
+    #[test]
+    fn doubtful_votes_are_named() {
+        check("", "", &[]);
+        check("a 1, a 1, a 1, b o, b o", "", &[]);
+        let even = "cluster `a` has 4 votes, an even number: of two parts with 2 each neither has quorum";
+        check("a 1, a 3, a o, b 1", "", &[even]);
+        check("a 1, a 1, a 2", "a 3", &[even]);
+        check("a 1, a 1, a 1", "a 2", &[]);
+        check("a 1, a 1, a 1", "a 4", &["cluster `a` has 3 votes, fewer than the configured need of 4"]);
+        check("", "b 1", &["cluster `b` has 0 votes, fewer than the configured need of 1"]);
+        let split = "cluster `a` has 4 votes, and a configured need of 2: two parts that do not meet can both have quorum";
+        check("a 2, a 2", "a 2", &[split]);
     }
 }

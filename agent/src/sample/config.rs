@@ -1,9 +1,9 @@
 //! What of sampling can be configured, and what is refused.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How this host is sampled.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Distance between ticks, 100 to 60,000.
@@ -17,7 +17,7 @@ pub struct Config {
 }
 
 /// When a group of processes becomes series of its own. All others are summed up as `other`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProcessConfig {
     /// How many groups are at the top by processor time, and how many by memory, 0 to 1000.

@@ -1,5 +1,6 @@
 //! The two ports: gRPC with mutual TLS for everybody who is known, and enrolment for those who are not yet.
 
+use super::reload::Certificate;
 use crate::config::Config;
 use crate::identity::ca::Authority;
 use crate::identity::init::StatePaths;
@@ -13,7 +14,7 @@ use crate::serve::listen::{Limits, Listener};
 use crate::serve::query::Queries;
 use quorate_common::clock::Clock;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::{self, Credential, TlsError};
+use quorate_common::tls::{self, TlsError};
 use quorate_proto::DESCRIPTORS;
 use quorate_proto::v1::admin_service_server::AdminServiceServer;
 use quorate_proto::v1::cluster_service_server::ClusterServiceServer;
@@ -25,7 +26,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
@@ -63,15 +63,13 @@ pub enum DoorError {
 
 /// Ports that are bound and not yet served.
 pub struct Doors {
-    /// The name of this aggregator, from its certificate.
-    pub name: Arc<str>,
     /// What stands in tokens, `host:port`.
     pub enrolment_addresses: Arc<[String]>,
     grpc_addresses: Vec<String>,
+    limits: Limits,
     grpc: (TcpListener, SocketAddr),
     enrol: (TcpListener, SocketAddr),
-    grpc_tls: watch::Sender<Arc<rustls::ServerConfig>>,
-    enrol_tls: watch::Sender<Arc<rustls::ServerConfig>>,
+    certificate: Certificate,
 }
 
 /// What is served.
@@ -110,9 +108,8 @@ impl Doors {
         paths: &StatePaths,
         authority: &Authority,
     ) -> Result<Doors, DoorError> {
-        let own = || Credential::load(&paths.server_chain, &paths.server_key);
         let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
-        let identity = tls::peer_identity(&own()?.chain).map_err(DoorError::Name)?;
+        let certificate = Certificate::load(paths, roots)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
         let hosts = std::fs::read_to_string(&paths.hosts)
@@ -121,17 +118,19 @@ impl Doors {
             [] => hosts.lines().map(|host| with_port(host, port)).collect(),
             given => given.to_vec(),
         };
-        let grpc_tls = tls::server_config(own()?, &roots)?;
-        let enrol_tls = tls::enrolment_config(own()?, &roots)?;
         Ok(Doors {
-            name: identity.identity.name,
             enrolment_addresses: advertise(&config.advertise.enrol, enrol.1.port()).into(),
             grpc_addresses: advertise(&config.advertise.grpc, grpc.1.port()),
+            limits: config.listen.limits,
             grpc,
             enrol,
-            grpc_tls: watch::Sender::new(Arc::new(grpc_tls)),
-            enrol_tls: watch::Sender::new(Arc::new(enrol_tls)),
+            certificate,
         })
+    }
+
+    /// The name of this aggregator, from its certificate.
+    pub fn name(&self) -> Arc<str> {
+        self.certificate.name.clone()
     }
 
     /// The addresses that were bound.
@@ -139,10 +138,10 @@ impl Doors {
         Ready { grpc: self.grpc.1, enrol: self.enrol.1, pid: std::process::id() }
     }
 
-    /// Serves both ports until asked to stop.
-    pub fn serve(self, services: Services, shutdown: &Shutdown) -> Result<(), DoorError> {
-        let grpc = Listener::new("grpc", self.grpc.0, self.grpc_tls.subscribe(), Limits::default());
-        let enrol = Listener::new("enrol", self.enrol.0, self.enrol_tls.subscribe(), Limits::default());
+    /// Serves both ports until asked to stop. Gives the certificate that they show, for reloading.
+    pub fn serve(self, services: Services, shutdown: &Shutdown) -> Result<Certificate, DoorError> {
+        let grpc = Listener::new("grpc", self.grpc.0, self.certificate.grpc(), self.limits);
+        let enrol = Listener::new("enrol", self.enrol.0, self.certificate.enrol(), self.limits);
         let (roster, clock) = (services.registry.roster(), services.clock.clone());
         shutdown.spawn("enforce", enforce(grpc.connections(), roster, clock.clone(), shutdown.clone()));
         let enrolment =
@@ -150,13 +149,7 @@ impl Doors {
         let enrolment = server().add_service(enrolment.into_server());
         run("enrol", enrolment, enrol, shutdown);
         run("grpc", api(services)?, grpc, shutdown);
-        // The senders live as long as the program, so that a later reload has somewhere to go.
-        let (grpc_tls, enrol_tls, stop) = (self.grpc_tls, self.enrol_tls, shutdown.clone());
-        shutdown.spawn("certificates", async move {
-            stop.asked().await;
-            drop((grpc_tls, enrol_tls));
-        });
-        Ok(())
+        Ok(self.certificate)
     }
 }
 

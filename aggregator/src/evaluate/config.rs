@@ -1,10 +1,11 @@
 //! What an operator may set of the judgement. The timers of liveness are not settings: they are promises.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Settings of the judge, the `[evaluate]` table of the configuration file.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How long after our own start (or a long pause of ours) a node stays `unknown` before it is `down`.
@@ -14,7 +15,7 @@ pub struct Config {
     /// How long nodes that went silent in a mass loss stay `unknown` before they are `down`.
     pub mass_loss_silent_ms: u32,
     /// Votes needed for quorum, by cluster name; a cluster that is not named needs more than half.
-    pub quorum_need: BTreeMap<String, u32>,
+    pub quorum_need: BTreeMap<String, NonZeroU32>,
     /// Names of components whose own report makes their node `degraded` when it is not `healthy`.
     pub required_components: Vec<String>,
 }

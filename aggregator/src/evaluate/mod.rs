@@ -231,7 +231,7 @@ impl Judge {
         members
             .into_iter()
             .map(|(name, members)| {
-                let need = self.config.quorum_need.get(&**name).copied();
+                let need = self.config.quorum_need.get(&**name).map(|need| need.get());
                 let mass_loss = self.mass_losses.describe(name, members.len());
                 let cluster = self.clusters.entry(name.clone()).or_default();
                 cluster.judge(View { name, members, need, mass_loss }, now, transitions)

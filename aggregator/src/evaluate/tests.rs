@@ -299,7 +299,10 @@ fn the_revision_counts_only_what_a_user_sees() {
 
 #[test]
 fn a_configured_need_above_the_votes_is_held_and_said() {
-    let config = Config { quorum_need: BTreeMap::from([("a".to_owned(), 9)]), ..Config::default() };
+    let config = Config {
+        quorum_need: BTreeMap::from([("a".to_owned(), 9.try_into().unwrap())]),
+        ..Config::default()
+    };
     let player = play(config, &[member(1, "a", 1), member(2, "a", 2)], &["0 open n1 n2", "5 quorum at_risk"]);
     let cluster = player.shown.cluster("a").unwrap();
     assert_eq!(

@@ -8,23 +8,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The limits of one listener.
-#[derive(Clone, Debug)]
+/// What callers of one port may do, the section `[listen.limits]`; each port counts for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Open connections, proven or not.
-    pub connections_max: usize,
+    pub connections_max: u32,
     /// Connections of one address (IPv6: of one /64) that have proven no certificate yet.
-    pub unproven_per_address_max: usize,
+    pub unproven_per_address_max: u32,
     /// How long one more of the same address waits for a place.
-    pub admission_wait: Duration,
+    pub admission_wait_ms: u32,
     /// TLS handshakes at the same time.
-    pub handshakes_max: usize,
+    pub handshakes_max: u32,
     /// From the first look at the socket to the end of the TLS handshake.
-    pub handshake_deadline: Duration,
+    pub handshake_deadline_ms: u32,
     /// From there to the whole HTTP/2 preface.
-    pub preface_deadline: Duration,
+    pub preface_deadline_ms: u32,
     /// How long a caller without a certificate may stay.
-    pub anonymous_life: Duration,
+    pub anonymous_life_ms: u32,
 }
 
 impl Default for Limits {
@@ -32,11 +33,11 @@ impl Default for Limits {
         Limits {
             connections_max: 20_000,
             unproven_per_address_max: 20,
-            admission_wait: Duration::from_secs(1),
+            admission_wait_ms: 1_000,
             handshakes_max: 64,
-            handshake_deadline: Duration::from_secs(5),
-            preface_deadline: Duration::from_secs(10),
-            anonymous_life: Duration::from_secs(60),
+            handshake_deadline_ms: 5_000,
+            preface_deadline_ms: 10_000,
+            anonymous_life_ms: 60_000,
         }
     }
 }
@@ -46,7 +47,7 @@ impl Default for Limits {
 pub enum Refusal {
     /// The whole listener is full.
     #[error("too many connections, the limit is {0}")]
-    Connections(usize),
+    Connections(u32),
     /// This address has too many connections without a certificate.
     #[error("too many connections from this address without a certificate, the limit is {0}")]
     Address(usize),
@@ -158,8 +159,8 @@ pub struct Place {
 
 impl Addresses {
     pub(super) fn new(limits: &Limits) -> Addresses {
-        let places_max = limits.unproven_per_address_max;
-        let callers_max = places_max.max(limits.connections_max / 4);
+        let places_max = limits.unproven_per_address_max as usize;
+        let callers_max = places_max.max(limits.connections_max as usize / 4);
         Addresses { places_max, callers_max, rooms: Mutex::default() }
     }
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The slot of an address is given back once a client certificate is proven; a caller without one keeps it,
-//! and may stay for [`Limits::anonymous_life`] only. It decides nothing about authority.
+//! and may stay for [`Limits::anonymous_life_ms`] only. It decides nothing about authority.
 
 mod connection;
 mod limit;
@@ -73,8 +73,8 @@ impl Listener {
             counters: Arc::default(),
             connections: Arc::default(),
             addresses: Arc::new(Addresses::new(&limits)),
-            all: Arc::new(Semaphore::new(limits.connections_max)),
-            handshakes: Semaphore::new(limits.handshakes_max),
+            all: Arc::new(Semaphore::new(limits.connections_max as usize)),
+            handshakes: Semaphore::new(limits.handshakes_max as usize),
             log: Log::new(name),
             limits,
         };
@@ -146,15 +146,15 @@ impl Shared {
         address: SocketAddr,
         slot: OwnedSemaphorePermit,
     ) -> Result<Connection, Refusal> {
-        let place = self.addresses.enter(address.ip(), self.limits.admission_wait).await?;
-        let deadline = self.limits.handshake_deadline;
+        let place = self.addresses.enter(address.ip(), millis(self.limits.admission_wait_ms)).await?;
+        let deadline = millis(self.limits.handshake_deadline_ms);
         let handshake = tokio::time::timeout(deadline, self.handshake(stream)).await;
         let stream = handshake.map_err(|_| Refusal::Slow(deadline))??;
         let certificate = peer_identity(stream.get_ref().1.peer_certificates().unwrap_or_default()).ok();
         let anonymous = certificate.is_none();
         let deadlines = Deadlines {
-            preface: self.limits.preface_deadline,
-            life: anonymous.then_some(self.limits.anonymous_life),
+            preface: millis(self.limits.preface_deadline_ms),
+            life: anonymous.then_some(millis(self.limits.anonymous_life_ms)),
         };
         let held = (slot, anonymous.then_some(place));
         self.counters.count_opened();
@@ -188,6 +188,10 @@ impl Shared {
         self.log.accept_failed(error);
         tokio::time::sleep(BACK_OFF).await;
     }
+}
+
+fn millis(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
 }
 
 /// Small writes leave at once, and a peer that vanished is noticed by the kernel too.

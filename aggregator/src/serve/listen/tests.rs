@@ -304,11 +304,7 @@ fn millis(at: WallTime) -> WallTime {
 
 #[tokio::test]
 async fn other_protocols_are_told_from_slow_ones() {
-    let limits = Limits {
-        handshake_deadline: Duration::from_millis(100),
-        preface_deadline: Duration::from_millis(100),
-        ..Limits::default()
-    };
+    let limits = Limits { handshake_deadline_ms: 100, preface_deadline_ms: 100, ..Limits::default() };
     let world = start(limits).await;
     let connect = || tokio::net::TcpStream::connect(world.door.address);
     let mut plain = connect().await.unwrap();
@@ -347,8 +343,8 @@ async fn closed(stream: &mut tokio::net::TcpStream) {
 async fn one_address_without_certificates_does_not_keep_others_out() {
     let limits = Limits {
         unproven_per_address_max: 2,
-        admission_wait: Duration::from_millis(50),
-        handshake_deadline: Duration::from_secs(60),
+        admission_wait_ms: 50,
+        handshake_deadline_ms: 60_000,
         ..Limits::default()
     };
     let world = start(limits).await;
