@@ -15,3 +15,4 @@ mod once;
 mod python;
 mod reflection;
 mod restart;
+mod watch;

@@ -122,14 +122,15 @@ impl Cluster {
         self.admin_service().create_token(request).await.unwrap().into_inner()
     }
 
-    /// Declares a node and has its agent enrol, which must succeed.
+    /// Declares a node of the default cluster and has its agent enrol.
     pub async fn enrol(&self, name: &str, role: MemberRole, zone: &str) {
-        let node = v1::NodeDeclaration {
-            name: name.into(),
-            role: role.into(),
-            zone: zone.into(),
-            ..v1::NodeDeclaration::default()
-        };
+        let (name, zone, role) = (name.into(), zone.into(), role.into());
+        self.enrol_as(v1::NodeDeclaration { name, role, zone, ..v1::NodeDeclaration::default() }).await;
+    }
+
+    /// Declares a node and has its agent enrol, which must succeed.
+    pub async fn enrol_as(&self, node: v1::NodeDeclaration) {
+        let name = &node.name.clone();
         let token = self.token(Subject::Node(node)).await.token;
         let dir = self.agent_dir(name);
         let args = ["enroll", "--token", &token, "--dir"].map(OsStr::new);
