@@ -20,10 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tonic::Code;
 use tonic::transport::Channel;
 
 const READY_MAX: Duration = Duration::from_secs(20);
 const STOP_MAX: Duration = Duration::from_secs(20);
+/// The aggregator publishes what it knows this often.
+const SWEEP: Duration = Duration::from_millis(250);
+const SWEEPS_MAX: u32 = 20;
 
 /// A running aggregator. It dies with this value.
 pub struct Server {
@@ -92,11 +96,22 @@ impl Server {
         Ok(Arc::new(tls::client_config(&tls::load_certificates(&paths.roots)?, Some(own))?))
     }
 
-    /// What became of the samples of a node.
+    /// What became of the samples of a node. A node that has just enrolled is known after the next sweep.
     pub async fn delivery(&self, name: &str) -> anyhow::Result<v1::Delivery> {
-        let request = v1::GetNodeRequest { name: name.to_owned() };
-        let node = ClusterServiceClient::new(self.admin.clone()).get_node(request).await?.into_inner();
-        node.delivery.with_context(|| format!("node `{name}` was never heard"))
+        let mut client = ClusterServiceClient::new(self.admin.clone());
+        let mut interval = tokio::time::interval(SWEEP);
+        for _ in 0..SWEEPS_MAX {
+            interval.tick().await;
+            let request = v1::GetNodeRequest { name: name.to_owned() };
+            match client.get_node(request).await {
+                Err(status) if status.code() == Code::NotFound => {}
+                answer => {
+                    let delivery = answer?.into_inner().delivery;
+                    return delivery.with_context(|| format!("node `{name}` was never heard"));
+                }
+            }
+        }
+        bail!("node `{name}` is not known after {SWEEPS_MAX} sweeps")
     }
 
     /// The newest values of a node, by `slot`.
