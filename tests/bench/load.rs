@@ -29,8 +29,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-/// As in the agent.
-const OUTBOX_MAX: usize = 64;
+/// Frames that wait for the connection to take them. One: each frame is written by itself, as in a live session,
+/// and not as a burst of ticks that no node would have at once.
+const OUTBOX_MAX: usize = 1;
 /// Series of one collector.
 const GROUP_SERIES: usize = 50;
 const SECOND_NS: u64 = 1_000_000_000;
@@ -145,9 +146,9 @@ impl Session {
         let channel = channel(address, tls, Options::AGENT).await?;
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
         outbox.send(AgentMessage::Hello(hello).into()).await?;
-        outbox.send(AgentMessage::Register(register).into()).await?;
         let inbound =
             IngestServiceClient::new(channel).session(ReceiverStream::new(messages)).await?.into_inner();
+        outbox.send(AgentMessage::Register(register).into()).await?;
         let frames = frames.into_iter();
         let mut session = Session { outbox, inbound, frames, echo: 0, received: 0 };
         let key = session.frames.next().context("no frame to send")?;
