@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::send::Sender;
 use crate::session::Introduction;
 use crate::spool::Spool;
-use crate::{enrol, epoch, once, sample};
+use crate::{doctor, enrol, epoch, once, sample};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::program::Failure;
@@ -29,6 +29,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => start(&cli.run),
         Some(Command::Run(run)) => start(&run),
+        Some(Command::Doctor { json, common }) => examine(&common, json),
         Some(Command::CheckConfig { common }) => configure(&common).map(drop),
         Some(Command::Enroll { token, common }) => {
             let config = configure(&common)?;
@@ -60,13 +61,34 @@ fn start(run: &Run) -> Result<(), Failure> {
 fn configure(common: &Common) -> Result<Config, Failure> {
     let loaded = load::<Config>("agent", common.config.as_deref(), &Environment::capture());
     let mut config = loaded.map_err(|error| Failure::configuration(&error))?.value;
+    apply(common, &mut config);
+    config.sample.check().map_err(|error| Failure::configuration(&error))?;
+    Ok(config)
+}
+
+/// What the command line says counts more than files and environment.
+fn apply(common: &Common, config: &mut Config) {
     if let Some(dir) = &common.dir {
         config.state_dir.clone_from(dir);
     }
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
-    config.sample.check().map_err(|error| Failure::configuration(&error))?;
-    Ok(config)
+}
+
+/// Looks at everything, also with a configuration that would not start.
+fn examine(common: &Common, json: bool) -> Result<(), Failure> {
+    let environment = Environment::capture();
+    let loaded = load("agent", common.config.as_deref(), &environment).map(|loaded| loaded.value);
+    let examined = doctor::Examined::new(loaded, |config| apply(common, config));
+    let runtime = runtime()?;
+    let report = runtime.block_on(doctor::examine(&examined, &environment, &SystemClock));
+    // A look-up or a mount that hangs must not hold the verdict back.
+    runtime.shutdown_background();
+    doctor::print(&report, json, &environment).map_err(|error| Failure::failed(&error))?;
+    match report.exit_code() {
+        0 => Ok(()),
+        code => Err(Failure::Verdict(code)),
+    }
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -30,6 +30,15 @@ pub enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Finds out what keeps this node from being sampled and heard; exits with 0, 1 (warnings) or 2 (failures).
+    Doctor {
+        /// Prints one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// Flags that all commands have.
+        #[command(flatten)]
+        common: Common,
+    },
     /// Says what is wrong with the configuration, if anything.
     CheckConfig {
         /// Flags that all commands have.

@@ -10,6 +10,7 @@ pub mod answer;
 mod app;
 mod cli;
 pub mod config;
+pub mod doctor;
 pub mod encode;
 pub mod enrol;
 pub mod epoch;

@@ -12,11 +12,9 @@ mod cli;
 mod command;
 mod config;
 mod conn;
-mod mark;
 mod output;
 mod quantity;
 mod table;
-mod text;
 mod view;
 
 use clap::Parser;
@@ -27,6 +25,8 @@ use conn::OpenError;
 use output::{Output, is_closed_pipe};
 use quorate_common::config::Environment;
 use quorate_common::program::{CONFIGURATION, SUCCESS, USAGE};
+// The look is shared with the doctor of the agent; here it keeps its short names.
+use quorate_common::terminal::{mark, text};
 use std::process::ExitCode;
 
 /// Runs the program and gives its exit code: 0 success, 1 failure, 2 wrong usage, 78 bad configuration.

@@ -21,5 +21,6 @@ pub mod rng;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+pub mod terminal;
 pub mod tls;
 pub mod token;

@@ -20,6 +20,8 @@ pub enum Failure {
     Configuration(String),
     /// Something failed.
     Failed(String),
+    /// Nothing failed: this exit code is the verdict, and was explained where it was found.
+    Verdict(u8),
 }
 
 impl Failure {
@@ -39,6 +41,7 @@ impl Failure {
 pub fn exit(program: &str, result: Result<(), Failure>) -> ExitCode {
     let (text, code) = match result {
         Ok(()) => return ExitCode::from(SUCCESS),
+        Err(Failure::Verdict(code)) => return ExitCode::from(code),
         Err(Failure::Configuration(text)) => (text, CONFIGURATION),
         Err(Failure::Failed(text)) => (text, FAILURE),
     };

@@ -27,6 +27,7 @@ const AGENT: &[Layer] = &[
     ("answer", &["sample"]),
     ("send", &["encode", "spool", "session", "answer"]),
     ("once", &["sample"]),
+    ("doctor", &["config", "enrol", "sample"]),
 ];
 
 const AGGREGATOR: &[Layer] = &[

@@ -165,6 +165,11 @@ impl Mount {
     }
 }
 
+/// Whether a file system's other end is another machine or program.
+pub fn is_remote(kind: &str) -> bool {
+    REMOTE.contains(&kind)
+}
+
 /// The local mounts. A later mount on the same place hides the earlier one.
 fn parse(lines: Lines<'_>) -> Result<Vec<Mount>, SampleError> {
     let mut mounts: Vec<Mount> = Vec::new();

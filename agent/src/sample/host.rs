@@ -35,8 +35,10 @@ fn missing_rights() -> Vec<String> {
             std::fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut [0; 64]));
         matches!(read, Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied)
     };
-    let rights =
-        [("/proc/1/io", "bytes read and written by processes of other users (needs CAP_SYS_PTRACE)")];
+    let rights = [
+        ("/proc/1/io", "bytes read and written by processes of other users (needs CAP_SYS_PTRACE)"),
+        ("/proc/1/fd", "open files of processes of other users (needs CAP_SYS_PTRACE)"),
+    ];
     rights.iter().filter(|(path, _)| denied(path)).map(|(path, what)| format!("{path}: {what}")).collect()
 }
 

@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod host;
 mod keyed;
+mod rate;
 mod round;
 mod runner;
 mod schedule;
@@ -43,7 +44,10 @@ mod golden;
 pub use collect::{Collection, Due, Setup};
 pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;
+#[cfg(target_os = "linux")]
+pub use filesystem::is_remote;
 pub use host::host_facts;
+pub use rate::RateError;
 pub use round::{GroupInfo, NewSeries, Round};
 pub use schedule::{AskError, Sampling, StartError, start};
 pub use sink::{Sink, Slot};
@@ -52,6 +56,12 @@ use quorate_common::model::process::ProcessRow;
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::Now;
 use std::path::Path;
+
+/// Whether a file system's other end is another machine or program.
+#[cfg(not(target_os = "linux"))]
+pub fn is_remote(_kind: &str) -> bool {
+    false
+}
 
 /// One collector: reads one subject and says what it saw.
 pub trait Sampler: Send {

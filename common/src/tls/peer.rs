@@ -2,6 +2,7 @@
 
 use crate::model::identity::Identity;
 use crate::model::time::WallTime;
+use crate::terminal::finding::Finding;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
@@ -24,6 +25,49 @@ pub struct PeerCertificate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("certificate has no single valid spiffe id")]
 pub struct PeerError;
+
+/// What a certificate says of itself, for showing; nothing is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// Its subject, as in `CN=Quorate Root`; its SPIFFE URI where it has one.
+    pub subject: String,
+    /// When it begins to be valid.
+    pub not_before: WallTime,
+    /// When it expires.
+    pub not_after: WallTime,
+}
+
+impl Validity {
+    /// The verdict of a doctor: a warning below a third of its life, a failure when it is not valid.
+    pub fn finding(&self, check: &str, now: WallTime) -> Finding {
+        let Validity { subject, not_before, not_after } = self;
+        if now < *not_before {
+            let text = format!("{subject} is not valid before {not_before}");
+            return Finding::failed(check, text).advise("check the clock of this machine");
+        }
+        if now >= *not_after {
+            return Finding::failed(check, format!("{subject} expired at {not_after}")).advise("enrol again");
+        }
+        let left_s = not_after.as_millis().saturating_sub(now.as_millis()) / 1000;
+        let life_s = not_after.as_millis().saturating_sub(not_before.as_millis()) / 1000;
+        let text = format!("{subject}, {:.1} days left, until {not_after}", left_s as f64 / 86_400.0);
+        if left_s < life_s / 3 {
+            return Finding::warning(check, text).advise("renew it: less than a third of its life is left");
+        }
+        Finding::ok(check, text)
+    }
+}
+
+/// Reads subject and dates of a certificate.
+pub fn validity(certificate: &CertificateDer<'_>) -> Result<Validity, PeerError> {
+    let read = parse(certificate)?;
+    let wall = |seconds: i64| WallTime(seconds.saturating_mul(1_000_000_000));
+    Ok(Validity {
+        subject: only_uri(&read).map_or_else(|_| read.subject().to_string(), str::to_owned),
+        not_before: wall(read.validity().not_before.timestamp()),
+        not_after: wall(read.validity().not_after.timestamp()),
+    })
+}
 
 /// Reads the leaf of a chain that TLS has already checked.
 pub fn peer_identity(certs: &[CertificateDer<'_>]) -> Result<PeerCertificate, PeerError> {
@@ -71,6 +115,7 @@ fn only_uri<'a>(leaf: &'a X509Certificate<'_>) -> Result<&'a str, PeerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::finding::Level;
     use rcgen::{CertificateParams, KeyPair, SanType};
 
     fn check(uris: &[&str], expect: Option<&str>) {
@@ -101,6 +146,29 @@ mod tests {
         check(&["spiffe://q/agent/n1/"], None);
         check(&["spiffe://q/agent/n1\0"], None);
         check(&[&long], None);
+    }
+
+    #[test]
+    fn a_doctor_looks_at_the_dates() {
+        let day = |days: i64| WallTime(days * 86_400 * 1_000_000_000);
+        let validity = Validity { subject: "CN=x".into(), not_before: day(10), not_after: day(40) };
+        for (now, level, text) in [
+            (9, Level::Failed, "CN=x is not valid before 1970-01-11T00:00:00.000Z"),
+            (10, Level::Ok, "CN=x, 30.0 days left, until 1970-02-10T00:00:00.000Z"),
+            (30, Level::Ok, "CN=x, 10.0 days left, until 1970-02-10T00:00:00.000Z"),
+            (31, Level::Warning, "CN=x, 9.0 days left, until 1970-02-10T00:00:00.000Z"),
+            (40, Level::Failed, "CN=x expired at 1970-02-10T00:00:00.000Z"),
+        ] {
+            let finding = validity.finding("certificate", day(now));
+            assert_eq!((finding.level, finding.text.as_str()), (level, text), "{now}");
+        }
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        let read = super::validity(params.self_signed(&key).unwrap().der()).unwrap();
+        assert_eq!(read.not_before.to_string(), "2026-01-01T00:00:00.000Z");
+        assert!(read.subject.starts_with("CN="), "{}", read.subject);
+        assert_eq!(super::validity(&vec![0x30].into()), Err(PeerError));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Marks that say what colour says, for those who cannot see it, and plain ASCII where UTF-8 is not understood.
 
-use crate::text::{Style, Text};
-use quorate_common::config::Environment;
-use quorate_common::model::cluster::QuorumStatus;
-use quorate_common::model::node::{Health, Liveness};
+use super::text::{Style, Text};
+use crate::config::Environment;
+use crate::model::cluster::QuorumStatus;
+use crate::model::node::{Health, Liveness};
 
 /// Which characters may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
