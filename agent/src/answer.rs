@@ -3,10 +3,10 @@
 //!
 //! Only what [`RequestKind`] lists can be asked. No request names a path or a command.
 
-use crate::sample::Sampling;
+use crate::sample::{AskError, Sampling};
 use quorate_common::error::chain;
 use quorate_common::model::process::ProcessRow;
-use quorate_common::model::session::{Request, RequestKind, Response, ResponseBody};
+use quorate_common::model::session::{Rate, Request, RequestKind, Response, ResponseBody};
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::{Options, channel};
 use quorate_proto::v1;
@@ -67,11 +67,32 @@ impl Answerer {
         });
     }
 
+    /// Whoever asked this agent to sample more often is gone.
+    pub fn session_ended(&self) {
+        self.sampling.end_rates();
+    }
+
+    async fn set_rate(&self, rate: Option<Rate>) -> Result<Vec<ResponseBody>, AskError> {
+        let Some(rate) = rate else {
+            return Ok(vec![ResponseBody::Failed("the request names no rate".to_owned())]);
+        };
+        tracing::info!(
+            class = "action",
+            collector = rate.collector,
+            interval_ms = rate.interval_ms,
+            for_ms = rate.for_ms,
+            "asked to sample more often"
+        );
+        let done = self.sampling.set_rate(rate).await?;
+        Ok(vec![done.map_or_else(|error| ResponseBody::Failed(error.to_string()), |()| ResponseBody::Done)])
+    }
+
     async fn run(&self, request: &Request, address: &str) -> Result<(), AnswerError> {
         let bodies = match request.kind {
             RequestKind::ProcessTable => self.sampling.process_table().await.map(parts),
             RequestKind::CollectNow => self.sampling.collect_now().await.map(|()| vec![ResponseBody::Done]),
             RequestKind::Drain => Ok(vec![ResponseBody::Done]),
+            RequestKind::SetRate => self.set_rate(request.rate.clone()).await,
         };
         let bodies = bodies.unwrap_or_else(|error| vec![ResponseBody::Failed(chain(&error))]);
         let count = bodies.len();

@@ -101,6 +101,7 @@ impl Sender {
                 Some(Err(ended)) => Err(ended),
                 None => return,
             };
+            self.answerer.session_ended();
             let Err(ended) = ended else { return };
             turn += 1;
             let now = self.clock.now().boot;

@@ -12,7 +12,7 @@
 mod document;
 mod problem;
 
-pub use problem::{ConfigError, Problem};
+pub use problem::{ConfigError, Problem, nearest};
 
 use crate::quantity::Period;
 use serde::de::DeserializeOwned;

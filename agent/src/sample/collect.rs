@@ -4,6 +4,7 @@
 //! ticks: see `runner.rs` and `schedule.rs`.
 
 use super::error::SampleError;
+use super::rate::{self, Pace, RateError};
 use super::round::{Book, GroupInfo, Round, SlotMap};
 use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
@@ -13,7 +14,9 @@ use quorate_common::error::chain;
 use quorate_common::model::label::Labels;
 use quorate_common::model::process::ProcessRow;
 use quorate_common::model::series::SeriesClass;
+use quorate_common::model::session::Rate;
 use quorate_common::model::time::{BootTime, Now};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,12 +49,14 @@ pub struct Collection {
     groups: Arc<[GroupInfo]>,
     collectors: Vec<Collector>,
     own: Own,
+    /// Distance between ticks when nobody asks for more.
+    tick_ms: u32,
 }
 
 struct Collector {
     group: u32,
     name: &'static str,
-    interval_ns: u64,
+    pace: Pace,
     due: BootTime,
     runner: Runner,
     map: SlotMap,
@@ -86,7 +91,7 @@ impl Collection {
             collectors.push(Collector {
                 group,
                 name,
-                interval_ns: u64::from(interval_ms) * 1_000_000,
+                pace: Pace::new(interval_ms),
                 due: BootTime(0),
                 runner: Runner::start(sampler, &setup.clock)?,
                 map: SlotMap::default(),
@@ -95,7 +100,9 @@ impl Collection {
                 duration: own.sink.slot(&COLLECTOR_DURATION, one_label("collector", name)),
             });
         }
-        let (group, interval_ms) = (own.group, setup.interval_ms);
+        let fastest = groups.iter().map(|group| group.interval_ms).min();
+        let interval_ms = fastest.unwrap_or(setup.interval_ms).min(setup.interval_ms);
+        let group = own.group;
         groups.push(GroupInfo {
             group,
             collector: "collector".into(),
@@ -110,6 +117,7 @@ impl Collection {
             groups: groups.into(),
             collectors,
             own,
+            tick_ms: interval_ms,
         })
     }
 
@@ -118,7 +126,7 @@ impl Collection {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
             if due == Due::All || collector.due <= at.boot {
-                let ns = collector.interval_ns;
+                let ns = u64::from(collector.pace.interval_ms()) * 1_000_000;
                 collector.due = BootTime((at.boot.0 / ns + 1).saturating_mul(ns));
                 collector.runner.call(at);
                 called.push(index);
@@ -137,6 +145,67 @@ impl Collection {
         self.book.close(at, next_due_ms, Arc::clone(&self.groups))
     }
 
+    /// Other intervals than the collectors' own, by name. Only before the first round.
+    pub fn with_intervals(mut self, intervals_ms: &BTreeMap<String, u32>) -> Collection {
+        let mut groups = self.groups.to_vec();
+        for (one, group) in self.collectors.iter_mut().zip(&mut groups) {
+            if let Some(&interval_ms) = intervals_ms.get(one.name) {
+                one.pace = Pace::new(interval_ms);
+                group.interval_ms = interval_ms;
+                self.tick_ms = self.tick_ms.min(interval_ms);
+            }
+        }
+        if let Some(own) = groups.last_mut() {
+            own.interval_ms = self.tick_ms;
+        }
+        self.groups = groups.into();
+        self
+    }
+
+    /// Somebody asks for more samples from now on; [`Collection::settle`] carries it out.
+    ///
+    /// # Errors
+    ///
+    /// A number is out of its range, or the collector does not run here.
+    pub fn set_rate(&mut self, asked: &Rate, now: BootTime) -> Result<(), RateError> {
+        rate::check(asked)?;
+        let is_meant = |name: &str| asked.collector.is_empty() || asked.collector == name;
+        if !self.collectors.iter().any(|one| is_meant(one.name)) {
+            let known: Vec<&str> = self.collectors.iter().map(|one| one.name).collect();
+            let name = asked.collector.chars().take(80).collect();
+            return Err(RateError::Collector { name, known: known.join(", ") });
+        }
+        let meant = self.collectors.iter_mut().filter(|one| is_meant(one.name));
+        meant.for_each(|one| one.pace.ask(asked.interval_ms, asked.for_ms, now));
+        Ok(())
+    }
+
+    /// Nobody asks for more samples any more; the next [`Collection::settle`] goes back.
+    pub fn end_rates(&mut self) {
+        self.collectors.iter_mut().for_each(|one| one.pace.stop());
+    }
+
+    /// Moves the series of collectors whose interval changed to groups of their new interval, to be sampled in
+    /// the next round. Gives the distance between ticks that this takes.
+    pub fn settle(&mut self, now: BootTime) -> u32 {
+        let mut tick_ms = self.tick_ms;
+        for one in &mut self.collectors {
+            one.pace.expire(now);
+            let interval_ms = one.pace.interval_ms();
+            tick_ms = tick_ms.min(interval_ms);
+            if self.groups[one.group as usize].interval_ms != interval_ms {
+                one.group = group_of(&mut self.groups, one.group, interval_ms);
+                self.book.regroup(one.group, &mut one.map);
+                one.due = BootTime(0);
+            }
+        }
+        if self.groups[self.own.group as usize].interval_ms != tick_ms {
+            self.own.group = group_of(&mut self.groups, self.own.group, tick_ms);
+            self.book.regroup(self.own.group, &mut self.own.map);
+        }
+        tick_ms
+    }
+
     /// Says how many rounds did not take place since the start: because the queue was full, and because it
     /// was too late.
     pub fn set_skipped(&mut self, queue_full: u64, late: u64) {
@@ -150,6 +219,19 @@ impl Collection {
         let tables = self.collectors.iter().filter_map(|collector| collector.runner.process_table());
         tables.flatten().collect()
     }
+}
+
+/// The group like `like` with another interval: one that was there before, or a new one.
+fn group_of(groups: &mut Arc<[GroupInfo]>, like: u32, interval_ms: u32) -> u32 {
+    let like = &groups[like as usize];
+    let is_it = |group: &&GroupInfo| group.collector == like.collector && group.interval_ms == interval_ms;
+    if let Some(known) = groups.iter().find(is_it) {
+        return known.group;
+    }
+    let group = groups.len() as u32;
+    let new = GroupInfo { group, interval_ms, ..like.clone() };
+    *groups = groups.iter().cloned().chain([new]).collect();
+    group
 }
 
 impl Collector {
@@ -298,6 +380,81 @@ mod tests {
             assert_eq!(collection.round(at(ms), 1000, Due::ByTime).sampled, sampled, "{ms}");
         }
         assert_eq!(collection.round(at(6001), 1000, Due::All).sampled, [0, 1, 2]);
+    }
+
+    fn rate(collector: &str, interval_ms: u32, for_ms: u32) -> Rate {
+        Rate { collector: collector.into(), interval_ms, for_ms }
+    }
+
+    /// Name and interval of the groups that a round sampled.
+    fn sampled(round: &Round) -> Vec<(&str, u32)> {
+        let group = |group: &u32| &round.groups[*group as usize];
+        round.sampled.iter().map(group).map(|group| (group.collector.as_str(), group.interval_ms)).collect()
+    }
+
+    #[test]
+    fn a_rate_moves_its_series_and_moves_them_back() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let setup = Setup {
+            collectors: vec![every("a", 10_000), every("b", 10_000)],
+            interval_ms: 10_000,
+            deadline_ms: 500,
+            clock: Arc::new(Hand::default()),
+        };
+        let mut collection = Collection::new(setup).unwrap();
+        let first = collection.round(at(10_000), 1000, Due::ByTime);
+        assert_eq!(sampled(&first), [("a", 10_000), ("b", 10_000), ("collector", 10_000)]);
+
+        collection.set_rate(&rate("a", 1000, 10_000), at(10_500).boot).unwrap();
+        assert_eq!(collection.settle(at(10_500).boot), 1000);
+        let fast = collection.round(at(11_000), 1000, Due::ByTime);
+        assert_eq!(sampled(&fast), [("a", 1000), ("collector", 1000)]);
+        let names = |round: &Round| -> Vec<String> {
+            round.registered.iter().map(|new| new.spec.metric.name.to_string()).collect()
+        };
+        assert_eq!((names(&fast), fast.retired.len()), (names_without_b(&first), first.registered.len() - 1));
+        assert_eq!(collection.settle(at(12_000).boot), 1000, "nothing new");
+        assert_eq!(collection.round(at(12_000), 1000, Due::ByTime).registered, []);
+
+        assert_eq!(collection.settle(at(20_500).boot), 10_000);
+        let back = collection.round(at(20_500), 1000, Due::ByTime);
+        assert_eq!(sampled(&back), [("a", 10_000), ("b", 10_000), ("collector", 10_000)]);
+        assert_eq!(back.groups.len(), fast.groups.len(), "the old groups serve again");
+        assert_eq!(back.registered.len(), back.retired.len());
+
+        collection.set_rate(&rate("", 1000, 600_000), at(21_000).boot).unwrap();
+        collection.end_rates();
+        assert_eq!(collection.settle(at(21_000).boot), 10_000, "whoever asked is gone");
+    }
+
+    fn names_without_b(first: &Round) -> Vec<String> {
+        let ours = first.registered.iter().filter(|new| new.group != 1);
+        ours.map(|new| new.spec.metric.name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_rate_of_nobody_is_refused() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let mut collection = collection(vec![every("a", 1000)], 500, Arc::new(Hand::default()));
+        let error = collection.set_rate(&rate("x", 1000, 10_000), BootTime(0)).unwrap_err();
+        assert_eq!(error.to_string(), "no collector `x` runs here, expected one of a");
+        let error = collection.set_rate(&rate("a", 1, 10_000), BootTime(0)).unwrap_err();
+        assert_eq!(error.to_string(), "`interval_ms` is 1, expected 100 to 60000");
+        collection.set_rate(&rate("", 5000, 10_000), BootTime(0)).unwrap();
+        assert_eq!(collection.settle(BootTime(0)), 1000, "never slower than configured");
+    }
+
+    #[test]
+    fn configured_intervals_are_those_of_the_groups() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let intervals = BTreeMap::from([("a".to_owned(), 500), ("b".to_owned(), 10_000)]);
+        let two = vec![every("a", 1000), every("b", 1000)];
+        let mut collection = collection(two, 500, Arc::new(Hand::default())).with_intervals(&intervals);
+        assert_eq!(collection.settle(BootTime(0)), 500);
+        let first = collection.round(at(10_000), 1000, Due::ByTime);
+        assert_eq!(sampled(&first), [("a", 500), ("b", 10_000), ("collector", 500)]);
+        let second = collection.round(at(10_500), 1000, Due::ByTime);
+        assert_eq!(sampled(&second), [("a", 500), ("collector", 500)]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What of sampling can be configured, and what is refused.
 
+use quorate_common::config::nearest;
+use quorate_common::model::session::RATE_INTERVAL_MS;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How this host is sampled.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -10,6 +13,8 @@ pub struct Config {
     pub interval_ms: u32,
     /// What takes longer counts as failed, 10 to 10,000.
     pub deadline_ms: u32,
+    /// Distance between the samples of single collectors, by name, 100 to 60,000; rounded up to the next tick.
+    pub intervals_ms: BTreeMap<String, u32>,
     /// Collectors that do not run, by name.
     pub disabled: Vec<String>,
     /// How processes are grouped.
@@ -41,7 +46,13 @@ pub struct ProcessConfig {
 impl Default for Config {
     fn default() -> Config {
         let process = ProcessConfig::default();
-        Config { interval_ms: 1000, deadline_ms: 500, disabled: Vec::new(), process }
+        Config {
+            interval_ms: 1000,
+            deadline_ms: 500,
+            intervals_ms: BTreeMap::new(),
+            disabled: Vec::new(),
+            process,
+        }
     }
 }
 
@@ -77,6 +88,20 @@ pub enum ConfigError {
         /// The most.
         max: u64,
     },
+    /// An interval outside its range.
+    #[error("`intervals_ms.{name}` is {value}, expected 100 to 60000")]
+    Interval {
+        /// Of which collector.
+        name: String,
+        /// What it says.
+        value: u32,
+    },
+    /// The interval of a collector that there is not.
+    #[error("`intervals_ms` names `{name}`, {}", known(name))]
+    Unknown {
+        /// What was named.
+        name: String,
+    },
     /// A collector that there is not.
     #[error("`disabled` names `{name}`, expected one of {}", NAMES.join(", "))]
     Collector {
@@ -97,11 +122,30 @@ impl Config {
         range("process.top", self.process.top as u64, 0, 1000)?;
         range("process.groups_max", self.process.groups_max as u64, 0, 2000)?;
         range("process.descriptors_max", self.process.descriptors_max as u64, 0, 1 << 20)?;
+        self.intervals_ms.iter().try_for_each(|(name, value)| interval(name, *value))?;
         match self.disabled.iter().find(|name| !NAMES.contains(&name.as_str())) {
             Some(name) => Err(ConfigError::Collector { name: name.chars().take(80).collect() }),
             None => Ok(()),
         }
     }
+}
+
+fn known(name: &str) -> String {
+    match nearest(name, NAMES) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("expected one of {}", NAMES.join(", ")),
+    }
+}
+
+fn interval(name: &str, value: u32) -> Result<(), ConfigError> {
+    let name_short = || name.chars().take(80).collect();
+    if !NAMES.contains(&name) {
+        return Err(ConfigError::Unknown { name: name_short() });
+    }
+    if !RATE_INTERVAL_MS.contains(&value) {
+        return Err(ConfigError::Interval { name: name_short(), value });
+    }
+    Ok(())
 }
 
 fn range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
@@ -128,6 +172,11 @@ mod tests {
         assert!(
             check(r#"{"disabled":["gpu"]}"#).starts_with("`disabled` names `gpu`, expected one of cpu, ")
         );
+        assert_eq!(check(r#"{"intervals_ms":{"cpu":1000,"memory":10000}}"#), "fine");
+        let interval = |name: &str, ms: u32| check(&format!(r#"{{"intervals_ms":{{"{name}":{ms}}}}}"#));
+        assert_eq!(interval("cpu", 99), "`intervals_ms.cpu` is 99, expected 100 to 60000");
+        assert_eq!(interval("memori", 1000), "`intervals_ms` names `memori`, did you mean `memory`?");
+        assert!(interval("gpx", 1000).contains("expected one of cpu, "));
         assert!(check(r#"{"intervall_ms":1}"#).starts_with("unknown field `intervall_ms`"));
         assert!(check(r#"{"process":{"whole_life":true}}"#).starts_with("unknown field `whole_life`"));
     }

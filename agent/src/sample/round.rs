@@ -20,7 +20,7 @@ pub struct Round {
     pub sampled: Vec<u32>,
     /// The newest cell of every slot that ever was, indexed by slot; of a retired one the last.
     pub cells: Vec<i64>,
-    /// All groups, indexed by group; the same in every round of one start.
+    /// All groups so far, indexed by group; none ever changes.
     pub groups: Arc<[GroupInfo]>,
 }
 
@@ -57,9 +57,12 @@ pub(super) struct Book {
     sampled: Vec<u32>,
 }
 
-/// The agent's slot of each slot of one sink; `NONE` where there is none.
+/// The agent's slot of each slot of one sink, and what it is; `NONE` where there is none.
 #[derive(Debug, Default)]
-pub(super) struct SlotMap(Vec<u32>);
+pub(super) struct SlotMap {
+    slots: Vec<u32>,
+    specs: Vec<Option<SeriesSpec>>,
+}
 
 const NONE: u32 = u32::MAX;
 
@@ -68,22 +71,38 @@ impl Book {
     pub fn absorb(&mut self, group: u32, sink: &mut Sink, map: &mut SlotMap) {
         // Ends come first: the sink may give out their places again from here on.
         for local in sink.take_gone() {
-            self.retired.push(std::mem::replace(&mut map.0[local as usize], NONE));
+            self.retired.push(std::mem::replace(&mut map.slots[local as usize], NONE));
         }
-        map.0.resize(sink.cells().len(), NONE);
+        map.slots.resize(sink.cells().len(), NONE);
+        map.specs.resize(sink.cells().len(), None);
         for fresh in sink.take_fresh() {
-            let slot = self.cells.len() as u32;
-            map.0[fresh.slot as usize] = slot;
-            self.cells.push(0);
             let spec = SeriesSpec { metric: fresh.def.metric(), labels: fresh.labels };
-            self.registered.push(NewSeries { group, slot, spec });
+            map.slots[fresh.slot as usize] = self.begin(group, spec.clone(), 0);
+            map.specs[fresh.slot as usize] = Some(spec);
         }
-        for (cell, slot) in sink.cells().iter().zip(&map.0) {
+        for (cell, slot) in sink.cells().iter().zip(&map.slots) {
             if *slot != NONE {
                 self.cells[*slot as usize] = *cell;
             }
         }
         self.sampled.push(group);
+    }
+
+    /// Ends all series of a map and begins them again, with their newest cells, in another group.
+    pub fn regroup(&mut self, group: u32, map: &mut SlotMap) {
+        let live = map.slots.iter_mut().zip(&map.specs).filter(|(slot, _)| **slot != NONE);
+        for (slot, spec) in live.filter_map(|(slot, spec)| Some((slot, spec.as_ref()?))) {
+            let cell = self.cells[*slot as usize];
+            self.retired.push(*slot);
+            *slot = self.begin(group, spec.clone(), cell);
+        }
+    }
+
+    fn begin(&mut self, group: u32, spec: SeriesSpec, cell: i64) -> u32 {
+        let slot = self.cells.len() as u32;
+        self.cells.push(cell);
+        self.registered.push(NewSeries { group, slot, spec });
+        slot
     }
 
     /// What was absorbed since the last round.
@@ -126,13 +145,22 @@ mod tests {
             [(0, 0), (1, 1)]
         );
 
+        book.regroup(5, &mut maps[1]);
+        let round = book.close(Now::default(), 1000, Arc::new([]));
+        assert_eq!((round.retired, round.cells), (vec![1], vec![10, 20, 20]), "its value comes along");
+        assert_eq!(
+            round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(),
+            [(5, 2)],
+            "a new slot in the new group"
+        );
+
         sinks[0].retire(first);
         book.absorb(0, &mut sinks[0], &mut maps[0]);
         let again = sinks[0].slot(&LOAD1, Labels::default());
         sinks[0].set(again, 30);
         book.absorb(0, &mut sinks[0], &mut maps[0]);
         let round = book.close(Now::default(), 1000, Arc::new([]));
-        assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 30]));
-        assert_eq!(round.registered[0].slot, 2);
+        assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 20, 30]));
+        assert_eq!(round.registered[0].slot, 3);
     }
 }

@@ -6,9 +6,10 @@
 
 use super::collect::{Collection, Due, Setup};
 use super::round::Round;
-use super::{Config, collectors};
+use super::{Config, RateError, collectors};
 use quorate_common::clock::Clock;
 use quorate_common::model::process::ProcessRow;
+use quorate_common::model::session::Rate;
 use quorate_common::model::time::BootTime;
 use quorate_common::shutdown::Shutdown;
 use std::path::Path;
@@ -52,6 +53,8 @@ pub struct Sampling {
 enum Command {
     CollectNow(oneshot::Sender<Result<(), AskError>>),
     ProcessTable(oneshot::Sender<Vec<ProcessRow>>),
+    SetRate(Rate, oneshot::Sender<Result<(), RateError>>),
+    EndRates,
     Stop,
 }
 
@@ -72,6 +75,22 @@ impl Sampling {
     /// Too many questions wait, or sampling has ended.
     pub async fn process_table(&self) -> Result<Vec<ProcessRow>, AskError> {
         self.ask(Command::ProcessTable).await
+    }
+
+    /// Samples more often for a while; done when the next tick is due at the new rate.
+    ///
+    /// # Errors
+    ///
+    /// Too many questions wait, or sampling has ended. Inside: a number is out of its range, or there is no
+    /// such collector.
+    pub async fn set_rate(&self, rate: Rate) -> Result<Result<(), RateError>, AskError> {
+        self.ask(|answer| Command::SetRate(rate, answer)).await
+    }
+
+    /// Goes back to the configured rates with the next tick: whoever asked for more is gone.
+    pub fn end_rates(&self) {
+        // When the queue is full they end by themselves, later.
+        self.commands.try_send(Command::EndRates).ok();
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, AskError> {
@@ -105,6 +124,7 @@ pub fn start(
         clock: Arc::clone(&clock),
     };
     let collection = Collection::new(setup).map_err(StartError::Thread)?;
+    let collection = collection.with_intervals(&config.intervals_ms);
     run(collection, config.interval_ms, (clock, rounds), shutdown)
 }
 
@@ -116,7 +136,8 @@ fn run(
 ) -> Result<Sampling, StartError> {
     let (commands, commanded) = sync_channel(COMMANDS_MAX);
     let (ended, end) = oneshot::channel::<()>();
-    let ticker = Ticker::new(interval_ms, clock.now().boot);
+    let now = clock.now().boot;
+    let ticker = Ticker::new(interval_ms, now);
     let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0 };
     let thread = move || {
         schedule.run(&commanded);
@@ -176,6 +197,9 @@ impl Schedule {
             // Woken a little too soon: the two clocks are not the same.
             return Ok(());
         }
+        // Before the next tick is announced: a node that goes back to a longer interval says so in time.
+        let tick_ms = self.collection.settle(now);
+        self.ticker.set_interval(tick_ms);
         self.ticker.advance(now);
         let done = self.round(Due::ByTime);
         self.queue_full += u64::from(done == Err(AskError::Busy));
@@ -192,6 +216,20 @@ impl Schedule {
             }
             Command::ProcessTable(answer) => {
                 answer.send(self.collection.process_table()).ok();
+                true
+            }
+            Command::SetRate(rate, answer) => {
+                let now = self.clock.now().boot;
+                let done = self.collection.set_rate(&rate, now);
+                if done.is_ok() {
+                    let tick_ms = self.collection.settle(now);
+                    self.ticker.hasten(tick_ms, now);
+                }
+                answer.send(done).ok();
+                true
+            }
+            Command::EndRates => {
+                self.collection.end_rates();
                 true
             }
             Command::Stop => false,
@@ -227,9 +265,26 @@ impl Ticker {
         Ticker { interval: Duration::from_millis(u64::from(interval_ms.max(1))), next: now, late: 0 }
     }
 
+    /// Another distance, counted from the next tick on.
+    fn set_interval(&mut self, interval_ms: u32) {
+        self.interval = Duration::from_millis(u64::from(interval_ms.max(1)));
+    }
+
+    /// Another distance at once: the next tick may come sooner than was announced, never later.
+    fn hasten(&mut self, interval_ms: u32, now: BootTime) {
+        self.set_interval(interval_ms);
+        let interval_ns = self.interval_ns();
+        let sooner = BootTime((now.0 / interval_ns + 1).saturating_mul(interval_ns));
+        self.next = self.next.min(sooner);
+    }
+
+    fn interval_ns(&self) -> u64 {
+        u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX).max(1)
+    }
+
     /// Uses the tick that is due and moves on to the first one after `now`.
     fn advance(&mut self, now: BootTime) {
-        let interval_ns = u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX);
+        let interval_ns = self.interval_ns();
         let (due, current) = (self.next.0 / interval_ns, now.0 / interval_ns);
         self.late += current.saturating_sub(due);
         self.next = BootTime((current + 1).saturating_mul(interval_ns));

@@ -9,7 +9,7 @@ pub mod delivery;
 use delivery::Delivery;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
-use quorate_common::model::session::{AggregatorMessage, Request, RequestKind, Response, ResponseBody};
+use quorate_common::model::session::{AggregatorMessage, Rate, Request, RequestKind, Response, ResponseBody};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ enum Command {
     },
     Ask {
         node: NodeId,
-        kind: RequestKind,
+        question: (RequestKind, Option<Rate>),
         deadline: Duration,
         reply: oneshot::Sender<Result<ResponseBody, Refused>>,
     },
@@ -143,7 +143,27 @@ impl Agents {
         kind: RequestKind,
         deadline: Duration,
     ) -> Result<ResponseBody, AskError> {
-        let call = self.call(|reply| Command::Ask { node, kind, deadline, reply });
+        self.question((node, name), (kind, None), deadline).await
+    }
+
+    /// Asks a node to sample more often, and waits until it does.
+    pub async fn set_rate(
+        &self,
+        node: NodeId,
+        name: &NodeName,
+        rate: Rate,
+        deadline: Duration,
+    ) -> Result<ResponseBody, AskError> {
+        self.question((node, name), (RequestKind::SetRate, Some(rate)), deadline).await
+    }
+
+    async fn question(
+        &self,
+        (node, name): (NodeId, &NodeName),
+        question: (RequestKind, Option<Rate>),
+        deadline: Duration,
+    ) -> Result<ResponseBody, AskError> {
+        let call = self.call(|reply| Command::Ask { node, question, deadline, reply });
         let late = AskError::Late(name.clone(), deadline);
         match tokio::time::timeout(deadline, call).await {
             Err(_) => Err(late),
@@ -212,7 +232,7 @@ impl Owner {
                 Command::Detach { node, number, reply } => {
                     reply.send(self.detach(node, number)).ok();
                 }
-                Command::Ask { node, kind, deadline, reply } => self.ask(node, kind, deadline, reply),
+                Command::Ask { node, question, deadline, reply } => self.ask(node, question, deadline, reply),
                 Command::Abandon { id } => {
                     self.waiting.remove(&id);
                 }
@@ -249,7 +269,7 @@ impl Owner {
     fn ask(
         &mut self,
         node: NodeId,
-        kind: RequestKind,
+        (kind, rate): (RequestKind, Option<Rate>),
         deadline: Duration,
         reply: oneshot::Sender<Result<ResponseBody, Refused>>,
     ) {
@@ -260,7 +280,7 @@ impl Owner {
         self.next += 1;
         let id = self.next;
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let request = AggregatorMessage::Request(Request { id, kind, deadline_ms });
+        let request = AggregatorMessage::Request(Request { id, kind, deadline_ms, rate });
         if session.questions.try_send(request).is_err() {
             reply.send(Err(Refused::Busy)).ok();
             return;

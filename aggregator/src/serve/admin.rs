@@ -9,7 +9,10 @@ use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::error::Kind;
 use quorate_common::model::identity::Role;
-use quorate_common::model::node::{MemberRole, NodeId};
+use quorate_common::model::node::{MemberRole, NodeId, NodeName};
+use quorate_common::model::session::{
+    RATE_FOR_MS_MAX, RATE_FOR_MS_MIN, RATE_INTERVAL_MS, Rate, ResponseBody,
+};
 use quorate_common::token::Token;
 use quorate_proto::convert::timestamp;
 use quorate_proto::v1::admin_service_server::AdminService;
@@ -21,6 +24,11 @@ use tonic::{Request, Response, Status};
 
 /// The cluster of a node that names none.
 const CLUSTER_DEFAULT: &str = "default";
+
+/// How long an agent has to sample more often.
+const RATE_DEADLINE: Duration = Duration::from_secs(5);
+/// Longer than any collector's name.
+const COLLECTOR_BYTES_MAX: usize = 80;
 
 /// The service.
 #[derive(Clone)]
@@ -43,9 +51,14 @@ pub struct Admin {
 
 impl Admin {
     fn node_id(&self, name: &str) -> Option<NodeId> {
+        self.member(name).map(|(id, _)| id)
+    }
+
+    fn member(&self, name: &str) -> Option<(NodeId, NodeName)> {
         let roster = self.registry.roster();
         let roster = roster.borrow();
-        roster.members().iter().find(|member| member.name.as_str() == name).map(|member| member.id)
+        let member = roster.members().iter().find(|member| member.name.as_str() == name);
+        member.map(|member| (member.id, member.name.clone()))
     }
 }
 
@@ -151,6 +164,28 @@ impl AdminService for Admin {
         change.map_err(|error| refused(&error))?;
         Ok(Response::new(v1::SetMaintenanceResponse {}))
     }
+
+    async fn set_rate(
+        &self,
+        request: Request<v1::SetRateRequest>,
+    ) -> Result<Response<v1::SetRateResponse>, Status> {
+        let actor = actor(&request)?;
+        let request = request.into_inner();
+        let rate = rate(&request)?;
+        let what = "node";
+        let unknown = || RegistryError::NotFound { what, name: request.node.chars().take(80).collect() };
+        let (id, name) = self.member(&request.node).ok_or_else(|| refused(&unknown()))?;
+        let which = if rate.collector.is_empty() { "all" } else { &rate.collector };
+        let detail = format!("{which} every {} ms for {} ms", rate.interval_ms, rate.for_ms);
+        let now = self.clock.now().wall;
+        let noted = self.registry.note_rate(&actor, &request.node, detail, now).await;
+        noted.map_err(|error| refused(&error))?;
+        match self.agents.set_rate(id, &name, rate, RATE_DEADLINE).await {
+            Ok(ResponseBody::Done) => Ok(Response::new(v1::SetRateResponse {})),
+            Ok(_) => Err(Status::internal(format!("node `{name}` answered something else"))),
+            Err(error) => Err(status::of(error.kind(), &error)),
+        }
+    }
 }
 
 fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
@@ -175,6 +210,24 @@ fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
             Ok(Subject::Node(node.name, Declaration { cluster, role, zone, weight, replace: node.replace }))
         }
     }
+}
+
+/// Zeros stand for the defaults; which collectors a node has, only its agent knows.
+fn rate(request: &v1::SetRateRequest) -> Result<Rate, Status> {
+    let interval_ms = if request.interval_ms == 0 { 1000 } else { request.interval_ms };
+    if !RATE_INTERVAL_MS.contains(&interval_ms) {
+        let text = format!("field `interval_ms`: {interval_ms}, expected 100 to 60000");
+        return Err(status::field("interval_ms", text));
+    }
+    let seconds = if request.seconds == 0 { 60 } else { request.seconds };
+    let for_ms = seconds.saturating_mul(1000);
+    if !(RATE_FOR_MS_MIN..=RATE_FOR_MS_MAX).contains(&for_ms) {
+        return Err(status::field("seconds", format!("field `seconds`: {seconds}, expected 10 to 600")));
+    }
+    if request.collector.len() > COLLECTOR_BYTES_MAX {
+        return Err(status::field("collector", "field `collector`: is longer than a name"));
+    }
+    Ok(Rate { collector: request.collector.clone(), interval_ms, for_ms })
 }
 
 fn lifetime(wanted: prost_types::Duration) -> Result<Duration, Status> {

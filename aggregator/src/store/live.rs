@@ -70,8 +70,10 @@ struct Columns {
     retired: Vec<bool>,
     /// When each group was last sampled in this session.
     sampled: Vec<Option<WallTime>>,
-    /// Values of the session before, until this one has newer ones.
+    /// Values of the session before, or of the group before, until this one has newer ones.
     before: Vec<Newest>,
+    /// Values of columns that ended since the last frame: gone with the next one, unless they began again.
+    leaving: Vec<Newest>,
     collectors: Vec<Collector>,
 }
 
@@ -138,9 +140,11 @@ impl NodeRow {
         });
     }
 
-    /// Columns end.
+    /// Columns end. Their values stay until the next frame, and longer if they begin again in another group.
     pub fn retire(&self, indices: &[Index]) {
         self.write(|columns| {
+            let leaving = columns.of(indices);
+            columns.leaving.extend(leaving);
             let ended: HashSet<SeriesId> =
                 indices.iter().filter_map(|index| columns.columns.get(*index as usize)?.id).collect();
             for index in indices {
@@ -207,6 +211,7 @@ impl NodeRow {
 
 impl Columns {
     fn apply(&mut self, at: WallTime, groups: &[GroupId], changed: &[(Index, i64)]) {
+        self.part();
         for group in groups {
             if let Some(sampled) = self.sampled.get_mut(*group as usize) {
                 *sampled = Some(at);
@@ -225,10 +230,34 @@ impl Columns {
         }
     }
 
+    /// A frame ends the tick: of what left, only what was registered again is kept, until it is sampled.
+    fn part(&mut self) {
+        if self.leaving.is_empty() {
+            return;
+        }
+        let live = self.columns.iter().zip(&self.retired).filter(|(_, retired)| !**retired);
+        let live: HashSet<SeriesId> = live.filter_map(|(column, _)| column.id).collect();
+        let stays = std::mem::take(&mut self.leaving).into_iter().filter(|newest| live.contains(&newest.id));
+        self.before.extend(stays);
+    }
+
+    /// The values of some columns, those that have one.
+    fn of(&self, indices: &[Index]) -> Vec<Newest> {
+        let value = |index: &Index| {
+            let at = *index as usize;
+            let column = self.columns.get(at).filter(|_| self.retired.get(at) == Some(&false))?;
+            let at = self.sampled.get(column.group as usize).copied().flatten()?;
+            let cell = self.cells.get(*index as usize)?;
+            Some(Newest { id: column.id?, at, value: column.form.value(*cell) })
+        };
+        indices.iter().filter_map(value).collect()
+    }
+
     fn newest(&self, wanted: &dyn Fn(SeriesId) -> bool) -> Vec<Newest> {
         let mut all: HashMap<SeriesId, Newest> = self
             .before
             .iter()
+            .chain(&self.leaving)
             .filter(|newest| wanted(newest.id))
             .map(|newest| (newest.id, *newest))
             .collect();
@@ -278,7 +307,27 @@ mod tests {
             "a sampled series that was not mentioned kept its value"
         );
         row.retire(&[0]);
+        row.apply(WallTime(30), &[1], &[]);
         assert_eq!(values(&row), [(6, 0.0)]);
+    }
+
+    #[test]
+    fn a_series_that_changes_its_group_is_never_missing() {
+        let row = row();
+        row.begin();
+        row.register(&columns(0, 0, &[Some(5), Some(6)]), &|_| None);
+        row.apply(WallTime(10), &[0], &[(0, 3), (1, 4)]);
+        row.retire(&[0, 1]);
+        assert_eq!(values(&row), [(5, 3.0), (6, 4.0)], "the tick is not over");
+        row.register(&columns(1, 2, &[Some(5)]), &|_| None);
+        assert_eq!(values(&row), [(5, 3.0), (6, 4.0)]);
+        row.apply(WallTime(20), &[], &[]);
+        assert_eq!(values(&row), [(5, 3.0)], "what did not begin again is gone");
+        row.apply(WallTime(30), &[1], &[(2, 7)]);
+        assert_eq!(values(&row), [(5, 7.0)]);
+        row.retire(&[2]);
+        row.apply(WallTime(40), &[], &[]);
+        assert_eq!(values(&row), [], "an old value does not come back");
     }
 
     #[test]

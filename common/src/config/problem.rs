@@ -76,15 +76,20 @@ pub(super) fn phrase(key: &str, message: &str) -> String {
     format!("unknown key `{field}`{place}, {}", advice(field, known))
 }
 
+/// The known name that was probably meant.
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let score = |known: &str| {
+        let prefix = known.starts_with(name) || name.starts_with(known);
+        strsim::jaro_winkler(name, known) + if prefix { 1.0 } else { 0.0 }
+    };
+    let nearest = known.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)));
+    nearest.filter(|nearest| score(nearest) > 0.8)
+}
+
 /// `known` is the parser's list: "expected one of `a`, `b`", "expected `a`" or "there are no fields".
 fn advice(field: &str, known: &str) -> String {
-    let names = || known.split('`').skip(1).step_by(2);
-    let score = |name: &str| {
-        let prefix = name.starts_with(field) || field.starts_with(name);
-        strsim::jaro_winkler(field, name) + if prefix { 1.0 } else { 0.0 }
-    };
-    let nearest = names().max_by(|a, b| score(a).total_cmp(&score(b)));
-    match nearest.filter(|name| score(name) > 0.8) {
+    let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    match nearest(field, &names) {
         Some(name) => format!("did you mean `{name}`?"),
         None => known.replace('`', ""),
     }

@@ -174,7 +174,27 @@ words! {
         CollectNow = "collect_now",
         /// End this session and begin another, elsewhere or later.
         Drain = "drain",
+        /// Sample more often for a while.
+        SetRate = "set_rate",
     }
+}
+
+/// What an interval may be.
+pub const RATE_INTERVAL_MS: std::ops::RangeInclusive<u32> = 100..=60_000;
+/// Shortest time for which a rate is set: each change costs a new registration of its series.
+pub const RATE_FOR_MS_MIN: u32 = 10_000;
+/// Longest time for which a rate is set without being asked again.
+pub const RATE_FOR_MS_MAX: u32 = 600_000;
+
+/// How often to sample, and for how long, before the configured interval counts again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Which collector; empty for all.
+    pub collector: String,
+    /// Distance between its samples.
+    pub interval_ms: u32,
+    /// For how long.
+    pub for_ms: u32,
 }
 
 /// A question to an agent.
@@ -186,6 +206,8 @@ pub struct Request {
     pub kind: RequestKind,
     /// Nobody waits for the answer after this long.
     pub deadline_ms: u32,
+    /// The rate that is asked for; with [`RequestKind::SetRate`] only.
+    pub rate: Option<Rate>,
 }
 
 /// What an aggregator sends in a session.

@@ -7,13 +7,13 @@ use crate::v1::session_request::Message as Up;
 use crate::v1::session_response::Message as Down;
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, Request, RequestKind,
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, Rate, Request, RequestKind,
     Response, ResponseBody, SeqRange, Welcome,
 };
 
 pair!(Window, Window, "frame.window", { Short, Medium, Long });
 pair!(ByeReason, ByeReason, "bye.reason", { Stop, Restart, HostShutdown, Drain });
-pair!(RequestKind, RequestKind, "request.kind", { ProcessTable, CollectNow, Drain });
+pair!(RequestKind, RequestKind, "request.kind", { ProcessTable, CollectNow, Drain, SetRate });
 
 /// Most epochs that a Hello may list.
 const HELD_MAX: usize = 256;
@@ -186,6 +186,7 @@ impl From<AggregatorMessage> for v1::SessionResponse {
                 id: request.id,
                 kind: v1::RequestKind::from(request.kind).into(),
                 deadline_ms: request.deadline_ms,
+                rate: request.rate.map(Into::into),
             }),
         };
         v1::SessionResponse { message: Some(message) }
@@ -214,9 +215,22 @@ impl TryFrom<v1::SessionResponse> for AggregatorMessage {
             Down::Request(request) => AggregatorMessage::Request(Request {
                 id: request.id,
                 kind: word::<v1::RequestKind, _>(request.kind, "request.kind")?,
+                rate: request.rate.map(Into::into),
                 deadline_ms: request.deadline_ms,
             }),
         })
+    }
+}
+
+impl From<Rate> for v1::Rate {
+    fn from(rate: Rate) -> Self {
+        v1::Rate { collector: rate.collector, interval_ms: rate.interval_ms, for_ms: rate.for_ms }
+    }
+}
+
+impl From<v1::Rate> for Rate {
+    fn from(rate: v1::Rate) -> Self {
+        Rate { collector: rate.collector, interval_ms: rate.interval_ms, for_ms: rate.for_ms }
     }
 }
 
@@ -330,7 +344,12 @@ mod tests {
                 series_max: 20_000,
             }),
             AggregatorMessage::Ack(Ack { echo: 1, received: 11, durable: 7, above }),
-            AggregatorMessage::Request(Request { id: 1, kind: RequestKind::ProcessTable, deadline_ms: 10 }),
+            AggregatorMessage::Request(Request {
+                id: 1,
+                kind: RequestKind::SetRate,
+                deadline_ms: 10,
+                rate: Some(Rate { collector: "cpu".into(), interval_ms: 1000, for_ms: 60_000 }),
+            }),
         ];
         for message in messages {
             let wire = v1::SessionResponse::from(message.clone());

@@ -114,6 +114,18 @@ impl Registry {
         self.commit(change, line, now).await
     }
 
+    /// Writes that somebody had a node sample more often.
+    pub async fn note_rate(
+        &self,
+        actor: &str,
+        name: &str,
+        detail: String,
+        now: WallTime,
+    ) -> Result<(), RegistryError> {
+        let change = self.pool.begin().await?;
+        self.commit(change, Audit { actor, action: "set_rate", subject: name, detail }, now).await
+    }
+
     /// Notes the boot that a node is in; the answer is the one noted before, if any.
     pub async fn note_boot(&self, node: NodeId, boot_id: &str) -> Result<Option<String>, RegistryError> {
         let mut change = self.pool.begin().await?;
