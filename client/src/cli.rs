@@ -95,6 +95,8 @@ pub enum Command {
     Token(crate::command::token::Args),
     /// Run an aggregator and agents of your own on this machine, to look around
     Demo(crate::command::demo::Args),
+    /// Find out what keeps you or a node from being heard; exits with 0, 1 (warnings) or 2 (failures)
+    Doctor,
     /// Exchange a token for a certificate of your own, so that later commands need no flags
     Enroll(crate::command::enroll::Args),
     /// Check configuration files of this program

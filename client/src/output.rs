@@ -73,6 +73,11 @@ impl Output {
         self.results.flush()
     }
 
+    /// Makes room for the next picture: an empty screen where escape sequences are shown, else an empty line.
+    pub fn next_picture(&mut self) -> io::Result<()> {
+        self.raw(if self.color { b"\x1b[H\x1b[2J" } else { b"\n" })
+    }
+
     /// Text as it is, such as a completion script.
     pub fn raw(&mut self, text: &[u8]) -> io::Result<()> {
         self.results.write_all(text)?;

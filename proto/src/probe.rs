@@ -230,7 +230,9 @@ async fn call(address: &str, tls: Arc<ClientConfig>, clock: &dyn Clock) -> Resul
     match answer {
         Ok(answer) => Ok(skew(answer.metadata(), (start.boot, end.boot), end.wall)),
         // Whoever is told that it may not ask was recognised; one that is not yet serving has answered too.
-        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::NotFound) => {
+        Err(status)
+            if matches!(status.code(), Code::PermissionDenied | Code::NotFound | Code::Unimplemented) =>
+        {
             Ok(skew(status.metadata(), (start.boot, end.boot), end.wall))
         }
         Err(status) => Err(said(&status)),

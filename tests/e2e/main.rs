@@ -13,6 +13,7 @@ mod liveness;
 mod membership;
 mod once;
 mod python;
+mod rate;
 mod reflection;
 mod restart;
 mod watch;

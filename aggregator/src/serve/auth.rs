@@ -28,8 +28,6 @@ const AGENT: &[Role] = &[Role::Agent];
 const VIEWER: &[Role] = &[Role::Viewer, Role::Operator, Role::Admin];
 const OPERATOR: &[Role] = &[Role::Operator, Role::Admin];
 const ADMIN: &[Role] = &[Role::Admin];
-/// Whoever has a certificate that is accepted, to find out that it is.
-const KNOWN: &[Role] = &[Role::Agent, Role::Viewer, Role::Operator, Role::Admin];
 
 /// Every method that is served, and the roles that may call it.
 pub const METHODS: &[(&str, &[Role])] = &[
@@ -51,7 +49,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.AdminService/SetRate", OPERATOR),
     // Served on the enrolment port, where callers have no certificate yet.
     ("/quorate.v1.EnrolmentService/Enrol", NOBODY),
-    ("/grpc.health.v1.Health/Check", KNOWN),
+    ("/grpc.health.v1.Health/Check", VIEWER),
     ("/grpc.health.v1.Health/List", VIEWER),
     ("/grpc.health.v1.Health/Watch", VIEWER),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", VIEWER),

@@ -478,4 +478,10 @@ impl AdminService for Fake {
         self.note(format!("maintenance {name} {}", if maintenance { "on" } else { "off" }));
         Ok(Response::new(SetMaintenanceResponse {}))
     }
+
+    async fn set_rate(&self, request: Request<SetRateRequest>) -> Result<Response<SetRateResponse>, Status> {
+        let SetRateRequest { node, interval_ms, seconds, .. } = request.into_inner();
+        self.note(format!("rate {node} every {interval_ms} ms for {seconds} s"));
+        Ok(Response::new(SetRateResponse {}))
+    }
 }

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
+pub mod doctor;
 pub mod enroll;
 pub mod node;
 pub mod nodes;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             token::run(request, &connect().await?, output).await
         }
         Command::Demo(args) => demo::run(&args, output).await,
+        Command::Doctor => doctor::run(target(&cli.global), output).await,
         Command::Enroll(args) => enroll::run(&args, output).await,
         Command::CheckConfig(args) => check_config::run(&args, output),
         Command::Completions { shell } => completions::run(shell, output),

@@ -1,25 +1,67 @@
 //! `quorate node NAME`: facts, components, resources and delivery of one node.
 
 use super::nodes::{heard, role};
+use crate::cli::Format;
 use crate::conn::Connection;
 use crate::mark::Marks;
 use crate::output::Output;
-use crate::quantity::bytes;
+use crate::quantity::{bytes, parse_duration};
 use crate::table::{Table, left, right};
 use crate::text::{Style, Text};
 use crate::view::{Delivery, NodeDetail, ResourceUsage, Stamp};
 use quorate_common::model::node::HostFacts;
+use std::time::Duration;
 
 /// The flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The node
     pub name: String,
+    /// Show it anew every second, sampled every second meanwhile, until ended
+    #[arg(long)]
+    pub live: bool,
+    /// End the live picture after this long
+    #[arg(long = "for", value_name = "DURATION", requires = "live", value_parser = parse_duration)]
+    pub lasts: Option<Duration>,
 }
+
+/// How often a live picture is drawn, and its node sampled.
+const PICTURE: Duration = Duration::from_secs(1);
+/// Pictures between two wishes for a faster rate; each wish holds twice as long, and ends by itself.
+const PICTURES_PER_WISH: u64 = 30;
 
 /// Reads the node and shows it.
 pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
+    if args.live {
+        return live(args, conn, output).await;
+    }
+    picture(args, conn, output).await
+}
+
+async fn live(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
+    let pictures = args.lasts.map_or(u64::MAX, |lasts| lasts.as_secs().max(1));
+    let mut every = tokio::time::interval(PICTURE);
+    for number in 0..pictures {
+        every.tick().await;
+        if number % PICTURES_PER_WISH == 0
+            && let Err(error) = conn.set_rate(&args.name, 1000, 60).await
+        {
+            output.message(&format!("{error}; shown as it is sampled"));
+        }
+        if number > 0 && output.format() == Format::Table {
+            output.next_picture()?;
+        }
+        picture(args, conn, output).await?;
+    }
+    Ok(0)
+}
+
+async fn picture(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
     let node = conn.node(&args.name).await?;
+    if args.live && output.format() == Format::Json {
+        output.json_line(&node)?;
+        return Ok(0);
+    }
     let health = conn.health(&node.node.cluster).await?;
     output.show(&node, |node, marks| draw(node, health.timestamp, marks))?;
     Ok(0)
@@ -139,15 +181,29 @@ fn field(name: &str) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Format;
     use crate::command::fake::Fake;
     use crate::output::tests::captured;
+
+    fn still(name: &str) -> Args {
+        Args { name: name.into(), live: false, lasts: None }
+    }
+
+    #[tokio::test]
+    async fn a_live_picture_asks_for_its_rate() {
+        let fake = Fake::default();
+        let conn = fake.serve().await;
+        let (mut output, results, messages) = captured(Format::Json);
+        let args = Args { live: true, lasts: Some(Duration::from_secs(1)), ..still("n2") };
+        run(&args, &conn, &mut output).await.unwrap();
+        assert_eq!((results.text().lines().count(), messages.text().as_str()), (1, ""));
+        assert_eq!(fake.calls(), ["rate n2 every 1000 ms for 60 s"]);
+    }
 
     #[tokio::test]
     async fn looks_like_this() {
         let conn = Fake::default().serve().await;
         let (mut output, results, _) = captured(Format::Table);
-        run(&Args { name: "n2".into() }, &conn, &mut output).await.unwrap();
+        run(&still("n2"), &conn, &mut output).await.unwrap();
         assert_eq!(
             results.text(),
             "\
@@ -179,7 +235,7 @@ n2  ▲ degraded
     async fn a_node_that_is_not_there_is_an_error_that_names_the_field() {
         let conn = Fake::default().serve().await;
         let (mut output, _, _) = captured(Format::Json);
-        let error = run(&Args { name: "NOPE".into() }, &conn, &mut output).await.unwrap_err();
+        let error = run(&still("NOPE"), &conn, &mut output).await.unwrap_err();
         let expect = "failed to read the node: invalid: bad request; `name`: `NOPE` is not a name";
         assert_eq!(format!("{error:#}"), expect);
     }
@@ -188,7 +244,7 @@ n2  ▲ degraded
     async fn json_keeps_what_is_not_known_absent() {
         let conn = Fake::default().serve().await;
         let (mut output, results, _) = captured(Format::Json);
-        run(&Args { name: "n2".into() }, &conn, &mut output).await.unwrap();
+        run(&still("n2"), &conn, &mut output).await.unwrap();
         let json: serde_json::Value = serde_json::from_str(&results.text()).unwrap();
         assert_eq!(json["resources"][0]["resource_type"], "cpu");
         assert_eq!(json["resources"][0].get("current_used"), None);

@@ -150,6 +150,13 @@ impl Connection {
         self.call("set the maintenance", self.admin().set_maintenance(self.request(request))).await.map(drop)
     }
 
+    /// Has a node sample all it collects more often for a while.
+    pub async fn set_rate(&self, node: &str, interval_ms: u32, seconds: u32) -> Result<(), CallError> {
+        let (node, collector) = (node.to_owned(), String::new());
+        let request = self.request(v1::SetRateRequest { node, collector, interval_ms, seconds });
+        self.call("set the rate", self.admin().set_rate(request)).await.map(drop)
+    }
+
     fn cluster(&self) -> ClusterServiceClient<Channel> {
         ClusterServiceClient::new(self.channel.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
