@@ -8,6 +8,7 @@
 mod cli;
 mod delivery;
 mod demo;
+mod doctor;
 mod identity;
 mod liveness;
 mod membership;
