@@ -20,7 +20,7 @@ mod table;
 mod text;
 mod view;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::Cli;
 use command::token::WrongRole;
 use config::ConfigError;
@@ -33,6 +33,11 @@ use std::process::ExitCode;
 const USAGE: u8 = 2;
 /// `EX_CONFIG` of sysexits: the configuration cannot be used.
 const BAD_CONFIG: u8 = 78;
+
+/// The words of the command line, for whoever writes documents about them.
+pub fn words() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the program and gives its exit code: 0 success, 1 failure, 2 wrong usage, 78 bad configuration.
 pub fn main() -> ExitCode {
