@@ -67,7 +67,7 @@ fn collectors(tree: &Tree) -> Vec<Collector> {
 impl Collector {
     /// Whether it names the metric, or looks its own metrics up by name and this is one of them.
     fn reads(&self, tree: &Tree, def: &MetricDef) -> bool {
-        let id = constant(&tree.0["common/src/catalog.rs"], def.name);
+        let id = constant(&tree.0["common/src/catalog.rs"], def.name).unwrap_or(def.name);
         let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let body = self.code.lines().filter(|line| !line.starts_with("use "));
         let names = body.flat_map(|line| line.split(|c| !inside(c))).any(|word| word == id);
@@ -77,10 +77,10 @@ impl Collector {
 }
 
 /// The constant that declares a metric.
-fn constant<'a>(catalog: &'a str, name: &str) -> &'a str {
+fn constant<'a>(catalog: &'a str, name: &str) -> Option<&'a str> {
     let quoted = format!("\"{name}\"");
     let line = catalog.lines().find(|line| line.contains(&quoted));
-    line.and_then(|line| line.trim().split(' ').next()).unwrap_or_default()
+    line?.trim().split(' ').next()
 }
 
 #[test]
