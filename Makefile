@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test tidy documents lint fmt clean
+.PHONY: help build demo test bench tidy documents lint fmt clean
 
 help: ## Lists these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -16,6 +16,10 @@ demo: ## Runs an aggregator and three agents on this machine until Ctrl-C
 
 test: ## Installs what the tests need and runs all of them
 	.ci/run
+
+bench: ## Measures the figures into target/bench/results.json; flags in BENCH
+	cargo build --release --locked -p quorate-tests --bin bench --bin aggregator
+	$(TARGET)/release/bench $(BENCH)
 
 tidy: ## Runs the checks of the code's own shape
 	cargo nextest run --locked --workspace --profile tidy

@@ -128,14 +128,21 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
-    let state = enrol::IdentityPaths::below(&config.state_dir);
+    let state = enrol::paths(&config.state_dir);
+    if state.key.try_exists().is_ok_and(|found| !found) {
+        let text = format!(
+            "this node is not enrolled: there is no `{}`; run the line that `quorate token create --node NAME` prints",
+            state.key.display()
+        );
+        return Err(Failure::Failed(text));
+    }
     let credential =
         tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
     let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
     let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
     let aggregators = match config.aggregators.is_empty() {
         false => config.aggregators.clone(),
-        true => state.read_aggregators().map_err(|error| Failure::failed(&error))?,
+        true => enrol::read_aggregators(&state).map_err(|error| Failure::failed(&error))?,
     };
     Ok((Arc::new(tls), aggregators))
 }

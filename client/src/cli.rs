@@ -2,8 +2,10 @@
 
 use crate::config::{Address, Partial};
 use crate::quantity::parse_duration;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use quorate_common::telemetry::Colour;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ pub struct Cli {
 }
 
 /// What every command takes.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Configuration file [default: ~/.config/quorate/client.toml]
@@ -45,9 +47,9 @@ pub struct Global {
     /// How results are written
     #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table")]
     pub output: Format,
-    /// Whether to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub color: ColorChoice,
+    /// Whether to use colour; auto is on a terminal, with NO_COLOR, CLICOLOR_FORCE and TERM=dumb honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", value_parser = colours())]
+    pub color: Colour,
 }
 
 impl Global {
@@ -58,6 +60,12 @@ impl Global {
     }
 }
 
+/// The words of [`Colour`], which completions and errors name.
+fn colours() -> impl TypedValueParser<Value = Colour> {
+    let words = Colour::ALL.iter().map(|colour| colour.as_str());
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<Colour>())
+}
+
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -66,18 +74,6 @@ pub enum Format {
     Table,
     /// For programs; the names are those of the protocol.
     Json,
-}
-
-/// Whether to use colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
-    /// On a terminal that has it; NO_COLOR, CLICOLOR_FORCE and TERM=dumb are honoured.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// What to do.
@@ -99,6 +95,8 @@ pub enum Command {
     Token(crate::command::token::Args),
     /// Run an aggregator and agents of your own on this machine, to look around
     Demo(crate::command::demo::Args),
+    /// Exchange a token for a certificate of your own, so that later commands need no flags
+    Enroll(crate::command::enroll::Args),
     /// Check configuration files of this program
     CheckConfig(crate::command::check_config::Args),
     /// Print the completion script of a shell
@@ -152,6 +150,8 @@ mod tests {
             ("quorate token create --node a --user b --role admin", ErrorKind::ArgumentConflict),
             ("quorate token create --user b", ErrorKind::MissingRequiredArgument),
             ("quorate token create --user b --role admin --zone z", ErrorKind::ArgumentConflict),
+            ("quorate status --color maybe", ErrorKind::InvalidValue),
+            ("quorate enroll", ErrorKind::MissingRequiredArgument),
             ("quorate demo --agents 0", ErrorKind::ValueValidation),
             ("quorate --version", ErrorKind::DisplayVersion),
         ] {

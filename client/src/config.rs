@@ -9,20 +9,18 @@
 //! ```
 
 use crate::quantity::parse_duration;
-use std::collections::BTreeMap;
+use quorate_common::config::{self, Environment, environment_path};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
-use toml::Spanned;
 
 /// The name of the file in the directory of this program.
 pub const FILE: &str = "client.toml";
 /// The port of the gRPC door of an aggregator.
 pub const PORT: u16 = 7443;
 
-const KEYS: [&str; 5] = ["address", "ca", "cert", "key", "timeout"];
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An aggregator and the credential to show it.
@@ -41,25 +39,25 @@ pub struct Target {
 }
 
 /// What was said about the target; what was not is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "as in Target")]
 pub struct Partial {
     pub address: Option<Address>,
     pub ca: Option<PathBuf>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
+    // What we write leaves it at its default.
+    #[serde(deserialize_with = "duration", skip_serializing)]
     pub timeout: Option<Duration>,
 }
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file could not be read.
-    #[error("failed to read `{}`", .0.display())]
-    Read(PathBuf, #[source] io::Error),
-    /// The file says something wrong: one line for each, `file:line: what`.
-    #[error("{}", .0.join("; "))]
-    Content(Vec<String>),
+    /// The file cannot be read, or says something wrong: one line for each, `file:line:column: what`.
+    #[error(transparent)]
+    File(#[from] config::ConfigError),
     /// Nothing says where a file of the credential is.
     #[error("no `{0}` given: set it in {1}, with --{0} or with {2}")]
     Missing(&'static str, String, &'static str),
@@ -96,82 +94,35 @@ impl Target {
 impl Partial {
     /// Reads a file and reports everything that is wrong with it at once.
     pub fn load(path: &Path) -> Result<Partial, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-        let mut faults = Faults { path, text: &text, found: Vec::new() };
-        let partial = read(&text, &mut faults);
-        faults.found.sort();
-        let found: Vec<String> = faults.found.into_iter().map(|(_, fault)| fault).collect();
-        if found.is_empty() { Ok(partial) } else { Err(ConfigError::Content(found)) }
+        // Variables with sections are meant for agent and aggregator; clap reads those of this program.
+        let read: Partial = config::load("client", Some(path), &Environment::default())?.value;
+        let beside =
+            |file: Option<PathBuf>| file.map(|file| path.parent().unwrap_or(Path::new("")).join(file));
+        Ok(Partial { ca: beside(read.ca), cert: beside(read.cert), key: beside(read.key), ..read })
     }
 
     fn load_if_there(path: &Path) -> Result<Partial, ConfigError> {
-        match Partial::load(path) {
-            Err(ConfigError::Read(_, error)) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(Partial::default())
-            }
-            other => other,
+        match path.try_exists() {
+            Ok(false) => Ok(Partial::default()),
+            _ => Partial::load(path),
         }
     }
 }
 
-struct Faults<'a> {
-    path: &'a Path,
-    text: &'a str,
-    found: Vec<(usize, String)>,
+/// The directory of this program: `$XDG_CONFIG_HOME/quorate`, else `~/.config/quorate`; none without a home.
+pub fn directory() -> Option<PathBuf> {
+    directory_in(environment_path("XDG_CONFIG_HOME"), environment_path("HOME"))
 }
 
-impl Faults<'_> {
-    fn add(&mut self, offset: usize, what: &str) {
-        let line = self.text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1;
-        self.found.push((line, format!("{}:{line}: {what}", self.path.display())));
-    }
+fn directory_in(xdg: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    // A relative XDG_CONFIG_HOME is to be ignored, says its specification.
+    let base = xdg.filter(|dir| dir.is_absolute()).or_else(|| home.map(|home| home.join(".config")));
+    base.map(|dir| dir.join("quorate"))
 }
 
-fn read(text: &str, faults: &mut Faults<'_>) -> Partial {
-    let table: BTreeMap<Spanned<String>, Spanned<toml::Value>> = match toml::from_str(text) {
-        Ok(table) => table,
-        Err(error) => {
-            faults.add(error.span().map_or(0, |span| span.start), error.message());
-            return Partial::default();
-        }
-    };
-    let mut partial = Partial::default();
-    for (key, value) in &table {
-        let Some(text) = value.get_ref().as_str() else {
-            let problem =
-                if KEYS.contains(&key.get_ref().as_str()) { "must be a text" } else { "is no known key" };
-            faults.add(key.span().start, &format!("`{}` {problem}", key.get_ref()));
-            continue;
-        };
-        if let Err(problem) = set(&mut partial, key.get_ref(), text, faults.path) {
-            faults.add(key.span().start, &problem);
-        }
-    }
-    partial
-}
-
-fn set(partial: &mut Partial, key: &str, text: &str, file: &Path) -> Result<(), String> {
-    let beside = || file.parent().unwrap_or(Path::new("")).join(text);
-    match key {
-        "address" => partial.address = Some(text.parse().map_err(|error| format!("`address`: {error}"))?),
-        "ca" => partial.ca = Some(beside()),
-        "cert" => partial.cert = Some(beside()),
-        "key" => partial.key = Some(beside()),
-        "timeout" => {
-            partial.timeout = Some(parse_duration(text).map_err(|error| format!("`timeout`: {error}"))?)
-        }
-        _ => return Err(unknown(key)),
-    }
-    Ok(())
-}
-
-fn unknown(key: &str) -> String {
-    let distance = |known: &&str| strsim::osa_distance(key, known);
-    match KEYS.iter().copied().min_by_key(distance).filter(|known| distance(known) <= 2) {
-        Some(known) => format!("`{key}` is no known key, did you mean `{known}`?"),
-        None => format!("`{key}` is no known key, expected one of {}", KEYS.join(", ")),
-    }
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    parse_duration(&text).map(Some).map_err(de::Error::custom)
 }
 
 /// A host and a port.
@@ -209,6 +160,18 @@ impl FromStr for Address {
             return Err(refuse());
         }
         Ok(Address { host: host.to_owned(), port })
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -263,19 +226,34 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_with_its_line() {
-        let (_dir, path) = file("address = \"a:0\"\n\nkye = \"x\"\ntimeout = 5\nwholly = \"other\"\n");
+        let (_dir, path) = file("address = \"a:0\"\n\ncerts = \"x\"\ntimeout = 5\nwholly = \"other\"\n");
         let text = Partial::load(&path).unwrap_err().to_string().replace(&format!("{}", path.display()), "F");
-        assert_eq!(
-            text.split("; ").collect::<Vec<_>>(),
-            [
-                "F:1: `address`: `a:0` is not host:port",
-                "F:3: `kye` is no known key, did you mean `key`?",
-                "F:4: `timeout` must be a text",
-                "F:5: `wholly` is no known key, expected one of address, ca, cert, key, timeout",
-            ]
-        );
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, part) in [
+            ("F:1:", "`address`: `a:0` is not host:port"),
+            ("F:3:", "unknown key `certs`, did you mean `cert`?"),
+            ("F:4:", "`timeout`: invalid type: integer `5`, expected a string"),
+            ("F:5:", "unknown key `wholly`, expected one of address, ca, cert, key, timeout"),
+        ] {
+            assert!(
+                lines.iter().any(|line| line.starts_with(at) && line.ends_with(part)),
+                "{part} in {text}"
+            );
+        }
+        assert_eq!(lines.len(), 4, "{text}");
         let (_dir, path) = file("address = \"a\"\nca = = 1\n");
-        assert!(Partial::load(&path).unwrap_err().to_string().contains("client.toml:2: "));
+        assert!(Partial::load(&path).unwrap_err().to_string().contains("client.toml:2:"));
+    }
+
+    #[test]
+    fn the_directory_follows_xdg() {
+        let check = |xdg: Option<&str>, home: Option<&str>, expect: Option<&str>| {
+            assert_eq!(directory_in(xdg.map(Into::into), home.map(Into::into)), expect.map(Into::into));
+        };
+        check(None, Some("/home/a"), Some("/home/a/.config/quorate"));
+        check(Some("/x"), Some("/h"), Some("/x/quorate"));
+        check(Some("x"), Some("/h"), Some("/h/.config/quorate"));
+        check(None, None, None);
     }
 
     #[test]
@@ -286,6 +264,6 @@ mod tests {
         assert!(error.ends_with("client.toml`, with --ca or with QUORATE_CA"), "{error}");
         let absent = dir.path().join("absent.toml");
         let error = Target::resolve(Partial::default(), Some(&absent), None).unwrap_err();
-        assert!(matches!(error, ConfigError::Read(..)), "{error}");
+        assert!(matches!(error, ConfigError::File(..)), "{error}");
     }
 }

@@ -12,7 +12,6 @@ mod cli;
 mod command;
 mod config;
 mod conn;
-mod environment;
 mod mark;
 mod output;
 mod quantity;
@@ -25,14 +24,10 @@ use cli::Cli;
 use command::token::WrongRole;
 use config::ConfigError;
 use conn::OpenError;
-use environment::Environment;
 use output::{Output, is_closed_pipe};
+use quorate_common::config::Environment;
+use quorate_common::program::{CONFIGURATION, SUCCESS, USAGE};
 use std::process::ExitCode;
-
-/// The flags do not fit one another in a way that clap cannot know.
-const USAGE: u8 = 2;
-/// `EX_CONFIG` of sysexits: the configuration cannot be used.
-const BAD_CONFIG: u8 = 78;
 
 /// The words of the command line, for whoever writes documents about them.
 pub fn words() -> clap::Command {
@@ -46,29 +41,32 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout, errors to stderr; clap knows which.
             error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    let environment = Environment::read();
+    let environment = Environment::capture();
     let failure = cli.command.failure_code();
     let mut output = Output::new(cli.global.output, cli.global.color, &environment);
     let result = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| anyhow::Error::new(error).context("failed to start"))
-        .and_then(|runtime| runtime.block_on(command::run(cli, &environment, &mut output)));
+        .and_then(|runtime| runtime.block_on(command::run(cli, &mut output)));
     ExitCode::from(result.unwrap_or_else(|error| report(&error, failure, &mut output)))
 }
 
 /// Says what went wrong, in one line, and gives the exit code for it: `failure` unless it is a special one.
 fn report(error: &anyhow::Error, failure: u8, output: &mut Output) -> u8 {
     if is_closed_pipe(error) {
-        return 0;
+        return SUCCESS;
     }
-    output.message(&format!("{error:#}"));
+    match error.downcast_ref() {
+        Some(ConfigError::File(file)) => file.problems.iter().for_each(|it| output.message(&it.to_string())),
+        _ => output.message(&format!("{error:#}")),
+    }
     let credential = matches!(error.downcast_ref(), Some(OpenError::Credential(_)));
     if error.is::<ConfigError>() || credential {
-        BAD_CONFIG
+        CONFIGURATION
     } else if error.is::<WrongRole>() {
         USAGE
     } else {
@@ -80,8 +78,9 @@ fn report(error: &anyhow::Error, failure: u8, output: &mut Output) -> u8 {
 mod tests {
     use super::*;
     use crate::cli::Format;
-    use crate::conn::TlsError;
     use crate::output::tests::captured;
+    use quorate_common::config::{ConfigError as Faults, Problem};
+    use quorate_common::tls::TlsError;
 
     fn check(error: anyhow::Error, code: u8, text: &str) {
         let (mut output, results, messages) = captured(Format::Table);
@@ -92,9 +91,10 @@ mod tests {
     #[test]
     fn failures_have_their_codes_and_one_line() {
         let io = || std::io::Error::from(std::io::ErrorKind::NotFound);
-        let missing = ConfigError::Read("a.toml".into(), io());
-        check(missing.into(), 78, "quorate: failed to read `a.toml`: entity not found\n");
-        let key = TlsError::Read("a.key".into(), io());
+        let problem = |message: &str| Problem { place: "a.toml".into(), message: message.into() };
+        let faults = ConfigError::from(Faults { problems: vec![problem("one"), problem("two")] });
+        check(faults.into(), 78, "quorate: a.toml: one\nquorate: a.toml: two\n");
+        let key = TlsError::Read { path: "a.key".into(), source: io() };
         check(OpenError::from(key).into(), 78, "quorate: failed to read `a.key`: entity not found\n");
         let refused = OpenError::Connect("127.0.0.1:7443".into(), "connection refused".into());
         check(refused.into(), 1, "quorate: failed to connect to 127.0.0.1:7443: connection refused\n");

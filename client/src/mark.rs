@@ -1,6 +1,7 @@
 //! Marks that say what colour says, for those who cannot see it, and plain ASCII where UTF-8 is not understood.
 
 use crate::text::{Style, Text};
+use quorate_common::config::Environment;
 use quorate_common::model::cluster::QuorumStatus;
 use quorate_common::model::node::{Health, Liveness};
 
@@ -12,6 +13,14 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// Those of the locale.
+    pub fn of_locale(environment: &Environment) -> Marks {
+        let names = ["LC_ALL", "LC_CTYPE", "LANG"];
+        let locale = names.iter().find_map(|name| environment.get(name)).unwrap_or_default();
+        let locale = locale.to_ascii_lowercase();
+        Marks { unicode: locale.contains("utf-8") || locale.contains("utf8") }
+    }
+
     /// The mark of a verdict.
     pub fn of(self, style: Style) -> &'static str {
         match (style, self.unicode) {
@@ -113,6 +122,18 @@ mod tests {
             assert_eq!(all.len(), Health::ALL.len());
             assert_eq!(all.iter().all(|mark| mark.is_ascii()), !unicode);
         }
+    }
+
+    #[test]
+    fn the_first_variable_that_is_set_decides() {
+        let check = |pairs: &[(&str, &str)], expect| {
+            let environment = pairs.iter().copied().collect();
+            assert_eq!(Marks::of_locale(&environment).unicode, expect, "{pairs:?}");
+        };
+        check(&[("LANG", "C.UTF-8")], true);
+        check(&[("LANG", "C.UTF-8"), ("LC_ALL", "C")], false);
+        check(&[("LANG", "de_DE.utf8"), ("LC_ALL", "")], true);
+        check(&[], false);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //! Decides about colour and characters, and nothing about content. Nobody reading any more is no failure:
 //! see [`is_closed_pipe`].
 
-use crate::cli::{ColorChoice, Format};
-use crate::environment::Environment;
+use crate::cli::Format;
 use crate::mark::Marks;
 use crate::text::{Text, clean, steers};
+use quorate_common::config::Environment;
+use quorate_common::telemetry::{Colour, colour_choice};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -21,9 +22,9 @@ pub struct Output {
 
 impl Output {
     /// The streams of this process.
-    pub fn new(format: Format, choice: ColorChoice, environment: &Environment) -> Output {
-        let color = wants_color(choice, environment, io::stdout().is_terminal());
-        let marks = Marks { unicode: environment.utf8 };
+    pub fn new(format: Format, choice: Colour, environment: &Environment) -> Output {
+        let color = colour_choice(choice, environment, io::stdout().is_terminal());
+        let marks = Marks::of_locale(environment);
         Output::to(Box::new(io::stdout()), Box::new(io::stderr()), format).with_look(color, marks)
     }
 
@@ -97,16 +98,6 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn wants_color(choice: ColorChoice, environment: &Environment, terminal: bool) -> bool {
-    match choice {
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-        ColorChoice::Auto if environment.no_color => false,
-        ColorChoice::Auto if environment.force_color => true,
-        ColorChoice::Auto => terminal && !environment.dumb,
-    }
-}
-
 /// JSON with every character that steers a terminal escaped. Outside of strings JSON has none of them but
 /// line feeds, which stay, so the document keeps its meaning.
 fn escape_json(json: &str) -> String {
@@ -153,25 +144,6 @@ pub mod tests {
     pub fn captured(format: Format) -> (Output, Captured, Captured) {
         let (results, messages) = (Captured::default(), Captured::default());
         (Output::to(Box::new(results.clone()), Box::new(messages.clone()), format), results, messages)
-    }
-
-    #[test]
-    fn colour_is_decided_as_users_expect() {
-        let none = Environment::default();
-        let no_color = Environment { no_color: true, force_color: true, ..none.clone() };
-        let force = Environment { force_color: true, ..none.clone() };
-        let dumb = Environment { dumb: true, ..none.clone() };
-        for (choice, environment, terminal, expect) in [
-            (ColorChoice::Auto, &none, true, true),
-            (ColorChoice::Auto, &none, false, false),
-            (ColorChoice::Auto, &no_color, true, false),
-            (ColorChoice::Auto, &force, false, true),
-            (ColorChoice::Auto, &dumb, true, false),
-            (ColorChoice::Always, &no_color, false, true),
-            (ColorChoice::Never, &force, true, false),
-        ] {
-            assert_eq!(wants_color(choice, environment, terminal), expect, "{choice:?} {environment:?}");
-        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Numbers as people read and write them: durations, sizes, samples.
 
 use crate::view::Stamp;
+use quorate_common::quantity::{Period, QuantityError};
 use std::time::Duration;
 
 /// A span of time with its one or two leading units: `850 ms`, `4 s`, `3 min 20 s`, `2 d 5 h`.
@@ -48,33 +49,13 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Reads `15m`, `1h30m`, `20s`, `500ms`, `7d`. A bare number is refused: nobody knows its unit.
+/// Reads `15m`, `1h30m`, `20s`, `500ms`, `7d`, as configurations have them, but not nothing.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let refuse = || format!("`{text}` is not a duration such as 20s, 15m, 1h30m or 7d");
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(refuse)?;
-        let count: u64 = rest[..digits].parse().map_err(|_| refuse())?;
-        rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit_ms = unit_ms(&rest[..end]).ok_or_else(refuse)?;
-        let part = Duration::from_millis(count.checked_mul(unit_ms).ok_or_else(refuse)?);
-        total = total.checked_add(part).ok_or_else(refuse)?;
-        rest = &rest[end..];
+    let period: Period = text.parse().map_err(|error: QuantityError| error.to_string())?;
+    if period.duration().is_zero() {
+        return Err(format!("`{text}` is no time at all"));
     }
-    if total.is_zero() { Err(refuse()) } else { Ok(total) }
-}
-
-fn unit_ms(unit: &str) -> Option<u64> {
-    Some(match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    })
+    Ok(period.duration())
 }
 
 #[cfg(test)]
@@ -110,7 +91,7 @@ mod tests {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(ms));
         }
         for bad in ["", "5", "s", "1x", "-5s", "1.5h", "0s", "5 s", "99999999999999999d", "10sm", "１s"] {
-            assert!(parse_duration(bad).unwrap_err().contains("not a duration"), "{bad}");
+            assert!(parse_duration(bad).unwrap_err().contains(&format!("`{bad}` is ")), "{bad}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! The wire of Quorate: everything about bytes between programs, and nothing else.
 //!
 //! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
-//! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on.
+//! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on;
+//! [`enrol`] gets the identity that is shown there.
 
 pub mod connect;
 pub mod convert;
+pub mod enrol;
 pub mod status;
 
 /// Messages, servers and clients generated from `quorate/v1/*.proto`.

@@ -59,6 +59,8 @@ struct Inner {
     offsets: HashMap<[u8; 16], i64>,
 }
 
+/// How much later than the fastest a message may come without being worth a correction.
+const DELAY_NS: i64 = 50_000_000;
 /// Boots whose offset is remembered.
 const BOOTS_MAX: usize = 16;
 
@@ -94,13 +96,20 @@ impl Delivery {
         })
     }
 
-    /// The offset that turns boot time of this boot into our time line.
+    /// The offset that turns boot time of this boot into our time line, given what a message says of it.
+    ///
+    /// A message that was under way for long makes the offset look larger than it is, never smaller: so the
+    /// first one counts until another says much less.
     pub fn offset(&self, boot_id: [u8; 16], measured: i64) -> i64 {
         self.with(|inner| {
             if inner.offsets.len() >= BOOTS_MAX && !inner.offsets.contains_key(&boot_id) {
                 inner.offsets.clear();
             }
-            *inner.offsets.entry(boot_id).or_insert(measured)
+            let offset = inner.offsets.entry(boot_id).or_insert(measured);
+            if measured < offset.saturating_sub(DELAY_NS) {
+                *offset = measured;
+            }
+            *offset
         })
     }
 
@@ -213,5 +222,8 @@ mod tests {
         assert_eq!(delivery.offset([1; 16], 100), 100);
         assert_eq!(delivery.offset([1; 16], 130), 100);
         assert_eq!(delivery.offset([2; 16], 130), 130);
+        let late = 3_000_000_000;
+        assert_eq!(delivery.offset([3; 16], late), late);
+        assert_eq!(delivery.offset([3; 16], 0), 0, "the first message had been under way for long");
     }
 }

@@ -7,7 +7,7 @@ use crate::identity::init::StatePaths;
 use crate::identity::registry::Registry;
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
-use crate::serve::auth::{AuthLayer, enforce};
+use crate::serve::auth::{AuthLayer, METHODS, enforce};
 use crate::serve::cluster::Clusters;
 use crate::serve::enrol::Enrolment;
 use crate::serve::listen::{Limits, Listener};
@@ -20,6 +20,7 @@ use quorate_proto::v1::admin_service_server::AdminServiceServer;
 use quorate_proto::v1::cluster_service_server::ClusterServiceServer;
 use quorate_proto::v1::ingest_service_server::IngestServiceServer;
 use quorate_proto::v1::query_service_server::QueryServiceServer;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -168,11 +169,6 @@ fn api(
 ) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
     let limits = services.ingest.limits;
     let (health, health_service) = tonic_health::server::health_reporter();
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
     let (shutdown, roster) = (services.ingest.shutdown.clone(), services.registry.roster());
     shutdown.spawn("health", report(health, shutdown.clone()));
     Ok(server()
@@ -188,6 +184,20 @@ fn api(
         .add_service(health_service)
         .add_service(reflection().build_v1().map_err(DoorError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(DoorError::Reflection)?))
+}
+
+/// Describes what anybody may call on this port, reflection itself included: the same in both versions, so that
+/// a tool may ask one and use the other.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    let builder = tonic_reflection::server::Builder::configure()
+        .include_reflection_service(false)
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET);
+    let served = METHODS.iter().filter(|(_, roles)| !roles.is_empty());
+    let services: BTreeSet<&str> = served.filter_map(|(path, _)| path.split('/').nth(1)).collect();
+    services.into_iter().fold(builder, tonic_reflection::server::Builder::with_service_name)
 }
 
 /// Says SERVING while the program runs, and NOT_SERVING while it stops.

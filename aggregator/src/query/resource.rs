@@ -62,10 +62,13 @@ fn memory(source: Source<'_>) -> Option<Used> {
     Some(Used { resource_type: ResourceType::Memory, used: total - available, total: Some(total), at })
 }
 
+/// As `df` counts: of what is used and what users can still get; what is reserved for root is neither.
 fn disk(source: Source<'_>) -> Option<Used> {
     let (size, at) = value(source, catalog::FILESYSTEM_SIZE.name)?;
+    let (free, _) = value(source, catalog::FILESYSTEM_FREE.name)?;
     let (available, _) = value(source, catalog::FILESYSTEM_AVAIL.name)?;
-    Some(Used { resource_type: ResourceType::Disk, used: size - available, total: Some(size), at })
+    let used = size - free;
+    Some(Used { resource_type: ResourceType::Disk, used, total: Some(used + available), at })
 }
 
 /// Bytes a second both ways over all interfaces but loopback; how many there could be is not known.

@@ -140,6 +140,7 @@ struct LiveSession {
     admitted_live: u32,
     /// For each group: live series, and how many of them are admitted.
     groups: Vec<GroupCount>,
+    boot_id: [u8; 16],
     offset_ns: i64,
     received: u64,
     unacknowledged: u64,
@@ -200,6 +201,7 @@ impl Session {
             admitted: Vec::new(),
             admitted_live: 0,
             groups: Vec::new(),
+            boot_id: hello.boot_id,
             offset_ns,
             received: 0,
             unacknowledged: 0,
@@ -279,30 +281,12 @@ impl Session {
         if frame.seq <= live.received {
             return Err(Refusal::OutOfTurn("frame", "is older than the one before it"));
         }
+        let measured = now.wall.0.saturating_sub_unsigned(frame.boot_ns);
+        if measured < live.offset_ns {
+            live.offset_ns = self.node.delivery.offset(live.boot_id, measured);
+        }
         let aligned = WallTime(live.offset_ns.saturating_add_unsigned(frame.boot_ns));
-        let arrival = self.node.delivery.arrival(live.epoch, frame.seq);
-        let (mut sampled, mut admitted) = (0, 0);
-        if let Some(window) = frame.window {
-            let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
-            let decoded = live
-                .decoder
-                .decode(head, &frame.groups, &frame.cells)
-                .map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
-            sampled = decoded.samples;
-            admitted = decoded.groups.iter().map(|group| live.groups[*group as usize].admitted).sum();
-            self.node.row.apply(aligned, decoded.groups, decoded.changed);
-            let record = FrameRecord { at: aligned, head, groups: &frame.groups, cells: &frame.cells };
-            // A known frame is kept too: its chain cannot be read without it. It is not counted again.
-            self.store.frame(self.node.id, record, &live.decoder);
-        }
-        if arrival == Arrival::New {
-            let counted =
-                Counted { seq: frame.seq, collected_total: frame.collected_total, sampled, admitted };
-            self.node
-                .delivery
-                .stored(live.epoch, counted)
-                .map_err(|source| Refusal::Count { seq: frame.seq, source })?;
-        }
+        live.take(&self.node, &*self.store, frame, aligned)?;
         let next_due_ms = frame.next_due_ms.clamp(1, self.limits.interval_ms_max);
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
         live.received = frame.seq;
@@ -326,9 +310,49 @@ impl Session {
     }
 }
 
+impl LiveSession {
+    /// Decodes a frame, counts it, and only then keeps it: what is refused leaves no trace.
+    fn take(
+        &mut self,
+        node: &NodeHandle,
+        store: &dyn Append,
+        frame: &Frame,
+        aligned: WallTime,
+    ) -> Result<(), Refusal> {
+        let mut counted =
+            Counted { seq: frame.seq, collected_total: frame.collected_total, sampled: 0, admitted: 0 };
+        let Some(window) = frame.window else { return count(node, self.epoch, counted).map(drop) };
+        let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
+        let decoded = self
+            .decoder
+            .decode(head, &frame.groups, &frame.cells)
+            .map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
+        counted.sampled = decoded.samples;
+        counted.admitted = decoded.groups.iter().map(|group| self.groups[*group as usize].admitted).sum();
+        let again = count(node, self.epoch, counted)? == Arrival::Known;
+        node.row.apply(aligned, decoded.groups, decoded.changed);
+        let record = FrameRecord { at: aligned, head, groups: &frame.groups, cells: &frame.cells, again };
+        store.frame(node.id, record, &self.decoder);
+        Ok(())
+    }
+}
+
+/// Counts a frame, unless it was counted before.
+fn count(node: &NodeHandle, epoch: Epoch, counted: Counted) -> Result<Arrival, Refusal> {
+    let arrival = node.delivery.arrival(epoch, counted.seq);
+    if arrival == Arrival::New {
+        let stored = node.delivery.stored(epoch, counted);
+        stored.map_err(|source| Refusal::Count { seq: counted.seq, source })?;
+    }
+    Ok(arrival)
+}
+
 /// The collector whose success a series of a group tells.
 fn collector_of(group: &RegisterGroup, at: usize) -> Option<String> {
     let spec = group.series.get(at)?;
     let tells = &*spec.metric.name == catalog::COLLECTOR_SUCCESS.name;
     if tells { spec.labels.get("collector").map(str::to_owned) } else { None }
 }
+
+#[cfg(test)]
+mod tests;

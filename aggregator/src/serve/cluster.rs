@@ -6,7 +6,7 @@ use crate::query::series::Source;
 use crate::store::Select;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
-use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot};
+use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot, Transition};
 use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness};
 use quorate_common::shutdown::Shutdown;
@@ -173,13 +173,15 @@ impl Watcher {
             }
             let skipped = next.revision.saturating_sub(last.revision).saturating_sub(1);
             self.missed += skipped;
-            let update = if self.missed > 0 { self.full(&next) } else { self.changes(&last, &next) };
+            let update = if self.missed > 0 { Some(self.full(&next)) } else { self.changes(&last, &next) };
+            last = next;
+            // What changed may be of another cluster.
+            let Some(update) = update else { continue };
             match self.updates.try_send(Ok(update)) {
                 Ok(()) => self.missed = 0,
                 Err(mpsc::error::TrySendError::Full(_)) => self.missed += 1,
                 Err(mpsc::error::TrySendError::Closed(_)) => return,
             }
-            last = next;
         }
     }
 
@@ -195,12 +197,13 @@ impl Watcher {
         v1::WatchResponse { event: Some(v1::watch_response::Event::Full(full)) }
     }
 
-    fn changes(&self, last: &Snapshot, next: &Snapshot) -> v1::WatchResponse {
+    fn changes(&self, last: &Snapshot, next: &Snapshot) -> Option<v1::WatchResponse> {
         let clusters = next.clusters.iter().filter(|c| self.wants(c) && last.cluster(&c.name) != Some(*c));
         let mine = |node: &&NodeVerdict| in_cluster(node, &self.cluster);
         let changed =
             |node: &&NodeVerdict| last.node(node.member.name.as_str()).is_none_or(|old| differs(old, node));
         let gone = |node: &&NodeVerdict| next.node(node.member.name.as_str()).is_none();
+        let transitions = next.transitions.iter().filter(|told| self.concerns(told, last, next));
         let changes = v1::Changes {
             revision: next.revision,
             clusters: clusters.map(|c| v1::ClusterHealth::of(c, next.at)).collect(),
@@ -212,9 +215,24 @@ impl Watcher {
                 .filter(gone)
                 .map(|n| n.member.name.to_string())
                 .collect(),
-            transitions: next.transitions.iter().map(|t| v1::Transition::of(t, next.at)).collect(),
+            transitions: transitions.map(|t| v1::Transition::of(t, next.at)).collect(),
         };
-        v1::WatchResponse { event: Some(v1::watch_response::Event::Changes(changes)) }
+        let quiet = v1::Changes { revision: next.revision, ..v1::Changes::default() };
+        let event = |changes| v1::WatchResponse { event: Some(v1::watch_response::Event::Changes(changes)) };
+        (changes != quiet).then(|| event(changes))
+    }
+
+    /// Whether a transition is of the watched cluster; a node may be in one of the two snapshots only.
+    fn concerns(&self, transition: &Transition, last: &Snapshot, next: &Snapshot) -> bool {
+        match transition {
+            Transition::Quorum { cluster, .. } | Transition::Cluster { cluster, .. } => {
+                self.cluster.is_empty() || **cluster == *self.cluster
+            }
+            Transition::Node { node, .. } | Transition::Rebooted { node } => {
+                let known = next.node(node.as_str()).or_else(|| last.node(node.as_str()));
+                known.is_some_and(|node| in_cluster(node, &self.cluster))
+            }
+        }
     }
 
     fn wants(&self, cluster: &ClusterVerdict) -> bool {

@@ -50,6 +50,8 @@ pub struct FrameRecord<'a> {
     pub groups: &'a [u8],
     /// Changed cells, as received.
     pub cells: &'a [u8],
+    /// It was kept before, in an earlier session: it is only there for the frames that follow it.
+    pub again: bool,
 }
 
 /// One value of one series.

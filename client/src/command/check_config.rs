@@ -1,9 +1,9 @@
 //! `quorate check-config FILE…`: everything that is wrong, at once, with file and line.
 
 use crate::config::{ConfigError, Partial};
-use crate::conn::{Credential, load_roots};
 use crate::output::Output;
 use crate::text::Text;
+use quorate_common::tls::{Credential, load_certificates};
 use std::path::{Path, PathBuf};
 
 /// The flags.
@@ -31,14 +31,16 @@ pub fn run(args: &Args, output: &mut Output) -> anyhow::Result<u8> {
 fn check(file: &Path) -> Vec<String> {
     let partial = match Partial::load(file) {
         Ok(partial) => partial,
-        Err(ConfigError::Content(faults)) => return faults,
+        Err(ConfigError::File(error)) => {
+            return error.problems.iter().map(ToString::to_string).collect();
+        }
         Err(error) => return vec![quorate_common::error::chain(&error)],
     };
     let mut faults = Vec::new();
     let mut note = |error: &dyn std::error::Error| {
         faults.push(format!("{}: {}", file.display(), quorate_common::error::chain(error)));
     };
-    if let Some(Err(error)) = partial.ca.as_deref().map(load_roots) {
+    if let Some(Err(error)) = partial.ca.as_deref().map(load_certificates) {
         note(&error);
     }
     if let (Some(cert), Some(key)) = (&partial.cert, &partial.key)
@@ -74,9 +76,12 @@ mod tests {
         assert_eq!(run(&Args { files: vec![good, bad, dangling, absent] }, &mut output).unwrap(), 1);
         assert_eq!(results.text(), "");
         let text = messages.text();
-        for part in
-            ["bad.toml:1: `adress`", "bad.toml:2: `timeout`", "absent.crt`: No such", "absent.toml`: No such"]
-        {
+        for part in [
+            "unknown key `adress`",
+            "bad.toml:2:",
+            "absent.crt`: No such",
+            "absent.toml: failed to read: No such",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(text.lines().count(), 4);

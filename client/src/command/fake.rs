@@ -2,17 +2,16 @@
 
 use crate::conn::Connection;
 use prost_types::Timestamp;
+use quorate_common::durable;
+use quorate_common::tls::{self, Credential, certificates_from_pem};
 use quorate_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use quorate_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
 use quorate_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use quorate_proto::v1::{create_token_request::Subject, watch_response::Event, *};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,21 +53,7 @@ impl Fake {
     /// Serves with mutual TLS: roots, a client's certificate and its key are written as `ca.crt`,
     /// `admin.crt` and `admin.key`.
     pub async fn serve_tls(&self, dir: &Path) -> SocketAddr {
-        let plain = self.listen().await;
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(dir)));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                drop(tokio::spawn(async move {
-                    let mut inner = tokio::net::TcpStream::connect(plain).await?;
-                    let mut outer = acceptor.accept(stream).await?;
-                    tokio::io::copy_bidirectional(&mut outer, &mut inner).await
-                }));
-            }
-        }));
-        address
+        in_front(self.listen().await, server_config(dir)).await
     }
 
     async fn listen(&self) -> SocketAddr {
@@ -93,37 +78,56 @@ impl Fake {
     }
 }
 
-fn server_config(dir: &Path) -> rustls::ServerConfig {
-    let ca_key = KeyPair::generate().unwrap();
+/// Speaks TLS in front of a plain server.
+pub async fn in_front(plain: SocketAddr, config: rustls::ServerConfig) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            drop(tokio::spawn(async move {
+                let mut inner = tokio::net::TcpStream::connect(plain).await?;
+                let mut outer = acceptor.accept(stream).await?;
+                tokio::io::copy_bidirectional(&mut outer, &mut inner).await
+            }));
+        }
+    }));
+    address
+}
+
+/// An authority, as what it signs with and as PEM.
+pub fn authority() -> (Issuer<'static, KeyPair>, String) {
+    let key = KeyPair::generate().unwrap();
     let mut ca = CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let ca = Issuer::new(ca, ca_key);
-    let leaf = |names: Vec<String>| {
-        let key = KeyPair::generate().unwrap();
-        (CertificateParams::new(names).unwrap().signed_by(&key, &ca).unwrap(), key)
-    };
-    let (client, client_key) = leaf(Vec::new());
-    fs::create_dir_all(dir).unwrap();
-    fs::write(dir.join("ca.crt"), &ca_pem).unwrap();
-    fs::write(dir.join("admin.crt"), client.pem()).unwrap();
-    fs::write(dir.join("admin.key"), client_key.serialize_pem()).unwrap();
-    fs::set_permissions(dir.join("admin.key"), fs::Permissions::from_mode(0o600)).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let clients =
-        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
-    let (server, server_key) = leaf(vec!["127.0.0.1".to_owned()]);
-    let server_key = PrivateKeyDer::from_pem_slice(server_key.serialize_pem().as_bytes()).unwrap();
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .with_client_cert_verifier(clients)
-        .with_single_cert(vec![server.der().clone()], server_key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    config
+    let pem = ca.self_signed(&key).unwrap().pem();
+    (Issuer::new(ca, key), pem)
+}
+
+/// A certificate for host names, with its key, as PEM.
+fn leaf(ca: &Issuer<'_, KeyPair>, names: &[&str]) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    (CertificateParams::new(names).unwrap().signed_by(&key, ca).unwrap().pem(), key.serialize_pem())
+}
+
+/// The credential of a server on loopback.
+pub fn server_credential(ca: &Issuer<'_, KeyPair>) -> Credential {
+    let (chain, key) = leaf(ca, &["127.0.0.1"]);
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    Credential { chain: certificates_from_pem(chain.as_bytes(), "fake").unwrap(), key }
+}
+
+fn server_config(dir: &Path) -> rustls::ServerConfig {
+    let (ca, ca_pem) = authority();
+    let (client, client_key) = leaf(&ca, &[]);
+    durable::create_directory(dir).unwrap();
+    for (name, text) in [("ca.crt", &ca_pem), ("admin.crt", &client), ("admin.key", &client_key)] {
+        durable::create(&dir.join(name), text.as_bytes(), durable::PRIVATE).unwrap();
+    }
+    let roots = certificates_from_pem(ca_pem.as_bytes(), "fake").unwrap();
+    tls::server_config(server_credential(&ca), &roots).unwrap()
 }
 
 fn at(seconds_ago: i64) -> Option<Timestamp> {

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
+pub mod enroll;
 pub mod node;
 pub mod nodes;
 pub mod processes;
@@ -18,20 +19,19 @@ pub mod watch;
 pub mod fake;
 
 use crate::cli::{Cli, Command, Global};
-use crate::config::Target;
+use crate::config::{self, Target};
 use crate::conn::Connection;
-use crate::environment::Environment;
 use crate::output::Output;
 
 /// Does what the command line says.
-pub async fn run(cli: Cli, environment: &Environment, output: &mut Output) -> anyhow::Result<u8> {
-    let connect = || connect(&cli.global, environment);
+pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
+    let connect = || connect(&cli.global);
     match cli.command {
         Command::Status(args) => status::run(&args, &connect().await?, output).await,
         Command::Nodes(args) => nodes::run(&args, &connect().await?, output).await,
         Command::Node(args) => node::run(&args, &connect().await?, output).await,
         Command::Watch(args) => {
-            let target = target(&cli.global, environment)?;
+            let target = target(&cli.global)?;
             watch::run(&args, &async || Ok(Connection::open(&target).await?), output).await
         }
         Command::Query(args) => query::run(&args, &connect().await?, output).await,
@@ -42,16 +42,17 @@ pub async fn run(cli: Cli, environment: &Environment, output: &mut Output) -> an
             token::run(request, &connect().await?, output).await
         }
         Command::Demo(args) => demo::run(&args, output).await,
+        Command::Enroll(args) => enroll::run(&args, output).await,
         Command::CheckConfig(args) => check_config::run(&args, output),
         Command::Completions { shell } => completions::run(shell, output),
     }
 }
 
-async fn connect(global: &Global, environment: &Environment) -> anyhow::Result<Connection> {
-    Ok(Connection::open(&target(global, environment)?).await?)
+async fn connect(global: &Global) -> anyhow::Result<Connection> {
+    Ok(Connection::open(&target(global)?).await?)
 }
 
-fn target(global: &Global, environment: &Environment) -> anyhow::Result<Target> {
+fn target(global: &Global) -> anyhow::Result<Target> {
     let file = global.config.as_deref();
-    Ok(Target::resolve(global.target(), file, environment.config_dir.as_deref())?)
+    Ok(Target::resolve(global.target(), file, config::directory().as_deref())?)
 }

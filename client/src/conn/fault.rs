@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
 
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,14 +62,10 @@ fn message(status: &Status) -> String {
         None if status.message().is_empty() => parts.push("no reason given".to_owned()),
         None => parts.push(status.message().to_owned()),
     }
-    if let Ok(details) = status.check_error_details() {
-        let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
-        for field in fields {
-            let text = format!("`{}`: {}", field.field, field.description);
-            // Most servers put the only violation into the message as well.
-            if !parts.iter().any(|part| part.contains(&field.description) && part.contains(&field.field)) {
-                parts.push(text);
-            }
+    for (field, problem) in quorate_proto::status::fields(status) {
+        // Most servers put the only violation into the message as well.
+        if !parts.iter().any(|part| part.contains(&problem) && part.contains(&field)) {
+            parts.push(format!("`{field}`: {problem}"));
         }
     }
     parts.join("; ")
@@ -101,7 +96,7 @@ const fn words(code: Code) -> (&'static str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic_types::ErrorDetails;
+    use tonic_types::{ErrorDetails, StatusExt};
 
     fn check(status: &Status, expect: &str, passing: bool) {
         let error = CallError::refused("list nodes", status);

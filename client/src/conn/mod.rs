@@ -7,14 +7,10 @@ mod convert;
 mod fault;
 mod open;
 mod request;
-mod tls;
 
 pub use fault::CallError;
 pub use open::OpenError;
 pub use request::{NewToken, Subject};
-#[cfg(test)]
-pub use tls::TlsError;
-pub use tls::{Credential, load_roots};
 
 use crate::config::Target;
 use crate::view::{self, WatchEvent};

@@ -1,22 +1,18 @@
 //! Opening the connection: TCP, mutual TLS, HTTP/2. Fails once, at the start, with one clear cause.
 
-use super::tls::{Credential, TlsError, client_config, load_roots};
-use crate::config::{Address, Target};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use crate::config::Target;
+use quorate_common::tls::{Credential, TlsError, client_config, load_certificates};
+use quorate_proto::connect::{self, ConnectError, Options};
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Channel;
 
-/// A TCP connect or a TLS handshake that takes longer has failed.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// A peer that vanished is noticed within twice this time, also by a watch that waits for news.
-const KEEPALIVE: Duration = Duration::from_secs(5);
+/// A peer that vanished is noticed within twice the time between two pings, also by a watch that waits for
+/// news.
+const OPTIONS: Options =
+    Options { connect_timeout: Duration::from_secs(5), keepalive: Some(Duration::from_secs(5)) };
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,38 +31,13 @@ pub enum OpenError {
 /// Connects to the aggregator that `target` names and shows the credential that it names.
 pub async fn open(target: &Target) -> Result<Channel, OpenError> {
     let own = Credential::load(&target.cert, &target.key)?;
-    let tls = Arc::new(client_config(&load_roots(&target.ca)?, own)?);
-    let invalid = || OpenError::Address(target.address.to_string());
-    let server = ServerName::try_from(target.address.host.clone()).map_err(|_| invalid())?;
-    // The scheme says http because the connector below speaks TLS itself.
-    let endpoint = Endpoint::from_shared(format!("http://{}", target.address))
-        .map_err(|_| invalid())?
-        .connect_timeout(CONNECT_MAX)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true);
-    let address = target.address.clone();
-    let connector = tower::service_fn(move |_: Uri| {
-        let (address, server, tls) = (address.clone(), server.clone(), tls.clone());
-        async move { handshake(&address, server, tls).await.map(TokioIo::new) }
-    });
-    let connected = endpoint.connect_with_connector(connector).await;
-    connected.map_err(|error| OpenError::Connect(target.address.to_string(), innermost(&error)))
-}
-
-async fn handshake(
-    address: &Address,
-    server: ServerName<'static>,
-    tls: Arc<rustls::ClientConfig>,
-) -> io::Result<TlsStream<TcpStream>> {
-    let both = async {
-        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
-        stream.set_nodelay(true)?;
-        TlsConnector::from(tls).connect(server, stream).await
-    };
-    let late =
-        || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", CONNECT_MAX.as_secs()));
-    tokio::time::timeout(CONNECT_MAX, both).await.map_err(|_| late())?
+    let tls = client_config(&load_certificates(&target.ca)?, Some(own))?;
+    let address = target.address.to_string();
+    connect::channel(&address, Arc::new(tls), OPTIONS).await.map_err(|error| match error {
+        ConnectError::Address(_) => OpenError::Address(address),
+        ConnectError::Tls(error) => OpenError::Credential(error),
+        ConnectError::Connect { source, .. } => OpenError::Connect(address, innermost(&source)),
+    })
 }
 
 /// The cause at the bottom of a chain: what lies above it says "transport error" three times.

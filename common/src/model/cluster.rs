@@ -173,7 +173,8 @@ impl Snapshot {
 
     /// One node by name.
     pub fn node(&self, name: &str) -> Option<&NodeVerdict> {
-        self.nodes.iter().find(|node| node.member.name.as_str() == name)
+        let at = self.nodes.binary_search_by(|node| node.member.name.as_str().cmp(name)).ok()?;
+        self.nodes.get(at)
     }
 
     /// One cluster by name.

@@ -81,8 +81,7 @@ async fn start(limits: Limits) -> World {
     let roots = tls::load_certificates(&made.paths.admin_roots).unwrap();
     let shutdown = Shutdown::new();
 
-    let (listener, enrolment) =
-        listen(tls::enrolment_config(own.clone(), &roots).unwrap(), limits.clone()).await;
+    let (listener, enrolment) = listen(tls::enrolment_config(own.clone(), &roots).unwrap(), limits).await;
     let aggregators = vec!["127.0.0.1:7443".to_owned()];
     let service = Enrolment::new(registry.clone(), authority.clone(), aggregators, Arc::new(SystemClock));
     let (incoming, stop) = (listener.start(&shutdown), shutdown.clone());

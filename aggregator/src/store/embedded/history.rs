@@ -35,7 +35,7 @@ pub struct Segment {
     base_at: WallTime,
     /// The decoder after the first frame.
     base: Decoder,
-    /// The groups that the first frame sampled.
+    /// The groups that the first frame sampled; none if it was kept before.
     base_groups: Vec<u8>,
     columns: Vec<Column>,
     records: Vec<Record>,
@@ -48,7 +48,7 @@ pub struct Segment {
 enum Record {
     Register(NewColumns),
     Retire(Vec<Index>),
-    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32 },
+    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32, again: bool },
 }
 
 impl History {
@@ -122,7 +122,7 @@ impl Segment {
             last: record.at,
             base_at: record.at,
             base: decoder.clone(),
-            base_groups: record.groups.to_vec(),
+            base_groups: if record.again { Vec::new() } else { record.groups.to_vec() },
             columns,
             records: Vec::new(),
             bytes: Vec::new(),
@@ -134,7 +134,8 @@ impl Segment {
         self.bytes.extend_from_slice(record.groups);
         self.bytes.extend_from_slice(record.cells);
         let (groups, cells) = (record.groups.len() as u32, record.cells.len() as u32);
-        self.records.push(Record::Frame { at: record.at, head: record.head, groups, cells });
+        let FrameRecord { at, head, again, .. } = record;
+        self.records.push(Record::Frame { at, head, groups, cells, again });
         self.first = self.first.min(record.at);
         self.last = self.last.max(record.at);
         self.frames += 1;
@@ -157,11 +158,11 @@ impl Segment {
                         decoder.retire(*index).ok();
                     });
                 }
-                Record::Frame { at, head, groups, cells } => {
+                Record::Frame { at, head, groups, cells, again } => {
                     let (bitmap, rest) = bytes.split_at(*groups as usize);
                     let (cells, rest) = rest.split_at(*cells as usize);
                     bytes = rest;
-                    if decoder.decode(*head, bitmap, cells).is_ok() {
+                    if decoder.decode(*head, bitmap, cells).is_ok() && !again {
                         visit(*at, bitmap, &decoder);
                     }
                 }
@@ -182,7 +183,7 @@ pub fn read(
     to: WallTime,
 ) -> Vec<Vec<Sample>> {
     let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut samples = vec![Vec::new(); series.len()];
+    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
     for segment in segments {
         let found: Vec<(usize, usize, Column)> = segment
             .columns
@@ -202,6 +203,6 @@ pub fn read(
             }
         });
     }
-    samples.iter_mut().for_each(|list: &mut Vec<Sample>| list.sort_by_key(|sample| sample.at));
+    samples.iter_mut().for_each(|list| list.sort_by_key(|sample| sample.at));
     samples
 }

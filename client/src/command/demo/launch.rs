@@ -2,7 +2,7 @@
 
 use super::process::{Program, Programs};
 use super::report::{AgentProcess, Done, Door, Enrol, NodeStatus, Process, Ready};
-use crate::config::Target;
+use crate::config::{Partial, Target};
 use crate::conn::{Connection, NewToken, Subject};
 use crate::view::{ClusterHealth, WatchEvent};
 use anyhow::{Context, anyhow, bail};
@@ -142,12 +142,10 @@ fn target(plan: &Plan, listening: &Listening) -> anyhow::Result<Target> {
 /// A file for `quorate --config`, so that the line to try is short.
 fn write_config(plan: &Plan, target: &Target) -> anyhow::Result<PathBuf> {
     let path = plan.dir.join(crate::config::FILE);
-    let mut table = toml::Table::new();
-    table.insert("address".to_owned(), target.address.to_string().into());
-    for (name, file) in [("ca", &target.ca), ("cert", &target.cert), ("key", &target.key)] {
-        table.insert(name.to_owned(), file.display().to_string().into());
-    }
-    std::fs::write(&path, table.to_string())
+    let Target { address, ca, cert, key, .. } = target.clone();
+    let settings =
+        Partial { address: Some(address), ca: Some(ca), cert: Some(cert), key: Some(key), timeout: None };
+    std::fs::write(&path, toml::to_string(&settings)?)
         .with_context(|| format!("failed to write `{}`", path.display()))?;
     Ok(path)
 }

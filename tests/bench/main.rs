@@ -1,0 +1,135 @@
+//! `make bench`: measures what the design promises and writes it down. Release builds only; nothing here is shipped.
+//!
+//! The server is the program as it is shipped, with its default configuration, on a core of its own; the loader
+//! has another. A rate is samples ÷ processor seconds of the server, so a busy machine disturbs it little.
+
+#![allow(clippy::print_stdout, reason = "a table is what it is run for")]
+
+mod codec;
+mod ingest;
+mod load;
+mod mix;
+mod report;
+mod server;
+
+use anyhow::Context;
+use clap::Parser;
+use codec::Cost;
+use load::Load;
+use mix::Mix;
+use report::Figure;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// VictoriaMetrics 1.79 on the same kind of data and machine. Not measured in this run.
+const PEER: &str =
+    "VictoriaMetrics 1.79, remote write, one core: published/earlier measurement (2026-11-20), not same run";
+const PEER_SAMPLES_PER_S_CORE: f64 = 611_000.0;
+const SERVER_CORE: usize = 0;
+
+/// Measures and prints the figures.
+#[derive(Debug, Parser)]
+struct Flags {
+    /// Virtual agents.
+    #[arg(long, default_value_t = 200)]
+    nodes: usize,
+    /// Series of each.
+    #[arg(long, default_value_t = 500)]
+    series: usize,
+    /// Measured ticks of each. More than 900 are refused by the aggregator's limit of messages.
+    #[arg(long, default_value_t = 600)]
+    ticks: usize,
+    /// Runs of each figure; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    repeats: u32,
+    /// Milliseconds between two ticks of one agent, instead of full throttle.
+    #[arg(long)]
+    pace_ms: Option<u64>,
+    /// Only this mix and no codec; writes nothing.
+    #[arg(long, value_enum)]
+    only: Option<Mix>,
+    /// Where the figures are written to.
+    #[arg(long, default_value = "target/bench/results.json")]
+    results: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    let cores = std::thread::available_parallelism()?.get();
+    // With one core only, loader and server have to share it.
+    let core = (cores > 1).then_some(SERVER_CORE);
+    if core.is_some() {
+        let mut others = sched_getaffinity(None)?;
+        others.unset(SERVER_CORE);
+        sched_setaffinity(None, &others as &CpuSet)?;
+    }
+    let program = std::env::current_exe()?.with_file_name("aggregator");
+    println!("load of the machine: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
+    println!("aggregator: default configuration and limits, pinned to core {core:?} of {cores}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let figures = runtime.block_on(all(&flags, &program, core))?;
+    report::print(&figures);
+    // Another load would stand there under the name of the usual one.
+    if flags.only.is_some() || flags.pace_ms.is_some() {
+        return Ok(());
+    }
+    report::write(&flags.results, &figures)?;
+    println!("written to {}", flags.results.display());
+    Ok(())
+}
+
+/// The mixes, with the name and the goal of their figure.
+const RATES: [(Mix, &str, Option<f64>); 2] = [
+    (Mix::Hard, "ingest.live_samples_per_s_core", Some(5e6)),
+    (Mix::Quiet, "ingest.live_samples_per_s_core_quiet", None),
+];
+
+async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for (mix, name, goal) in RATES {
+        if flags.only.is_some_and(|only| only != mix) {
+            continue;
+        }
+        let value = rate(flags, program, core, mix).await?;
+        let (peer, peer_value) = (Some(PEER), Some(PEER_SAMPLES_PER_S_CORE));
+        let command = command(flags);
+        figures.push(Figure { name, value, unit: "samples/s/core", goal, peer, peer_value, command });
+    }
+    if flags.only.is_none() {
+        let costs: Vec<Cost> = (0..flags.repeats).map(|_| codec::measure()).collect::<anyhow::Result<_>>()?;
+        for (name, values) in [
+            ("codec.encode_ns_per_sample", costs.iter().map(|cost| cost.encode_ns).collect()),
+            ("codec.decode_ns_per_sample", costs.iter().map(|cost| cost.decode_ns).collect()),
+        ] {
+            let (value, command) = (median(values), command(flags));
+            let unit = "ns/sample";
+            figures.push(Figure { name, value, unit, goal: None, peer: None, peer_value: None, command });
+        }
+    }
+    Ok(figures)
+}
+
+/// The median of some runs of one mix, at full throttle.
+async fn rate(flags: &Flags, program: &Path, core: Option<usize>, mix: Mix) -> anyhow::Result<f64> {
+    let Flags { nodes, series, ticks, .. } = *flags;
+    let mut rates = Vec::new();
+    for _ in 0..flags.repeats {
+        let load = Load { nodes, series, ticks, mix, pace: flags.pace_ms.map(Duration::from_millis) };
+        let outcome = ingest::measure(program, core, load).await.context("a run failed")?;
+        println!("{mix:?} {nodes} × {series}: {outcome}");
+        rates.push(outcome.samples_per_s_core());
+    }
+    Ok(median(rates))
+}
+
+fn command(flags: &Flags) -> String {
+    let Flags { nodes, series, ticks, repeats, .. } = flags;
+    format!("make bench BENCH='--nodes {nodes} --series {series} --ticks {ticks} --repeats {repeats}'")
+}
+
+/// The middle one, the upper of two.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

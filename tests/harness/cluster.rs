@@ -1,0 +1,249 @@
+//! A cluster: one aggregator, its admin, and agents, below one directory that goes with it.
+
+use crate::Programs;
+use crate::door::{Files, enrol_person};
+use crate::process::{Ended, Process};
+use crate::watch::{Record, Recorder};
+use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::model::time::BootTime;
+use quorate_proto::v1;
+use quorate_proto::v1::admin_service_client::AdminServiceClient;
+use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
+use quorate_proto::v1::create_token_request::Subject;
+use quorate_proto::v1::query_service_client::QueryServiceClient;
+use quorate_proto::v1::{Liveness, MemberRole, Role};
+use serde::Deserialize;
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+/// The aggregator listens this soon, and a whole cluster is up this soon, on a loaded machine too.
+pub const UP_MAX: Duration = Duration::from_secs(30);
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// A cluster whose aggregator runs.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The aggregator.
+    pub aggregator: Process,
+    /// What it tells about nodes and clusters.
+    pub recorder: Recorder,
+    /// The admin's channel.
+    pub channel: Channel,
+    /// Where it listens.
+    pub doors: Doors,
+    programs: Programs,
+    // Last, so that everybody who writes into it has ended.
+    dir: TempDir,
+}
+
+/// What the ready file says.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doors {
+    /// Address of the gRPC port.
+    pub grpc: String,
+    /// Address of the enrolment port.
+    pub enrol: String,
+    /// The aggregator's process number.
+    pub pid: u32,
+}
+
+/// Now, on the clock that the record is kept by.
+pub fn now() -> BootTime {
+    SystemClock.now().boot
+}
+
+impl Cluster {
+    /// An aggregator of its own, without nodes.
+    pub async fn start(programs: Programs) -> Cluster {
+        let mode = std::fs::Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
+        let state = dir.path().join("aggregator");
+        let init = ["init", "--address", "127.0.0.1", "--dir"].map(OsStr::new);
+        let init = [&init, &[state.as_os_str()][..]].concat();
+        let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;
+        assert_eq!(ended.code, Some(0), "init: {}", ended.stderr);
+        let (aggregator, doors) = listen(&programs, dir.path(), ANY_PORT, ANY_PORT).await;
+        let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
+        let recorder = Recorder::begin(channel.clone()).await;
+        Cluster { aggregator, recorder, channel, doors, programs, dir }
+    }
+
+    /// An aggregator and voters that are up.
+    pub async fn with_voters(programs: Programs, names: &[&str]) -> (Cluster, Vec<Process>) {
+        let cluster = Cluster::start(programs).await;
+        let mut agents = Vec::new();
+        for name in names {
+            cluster.enrol(name, MemberRole::Voter, "").await;
+            agents.push(cluster.start_agent(name));
+        }
+        cluster.until_all("up", names, Liveness::Up, UP_MAX).await;
+        (cluster, agents)
+    }
+
+    /// Stops the aggregator and starts it again where it was.
+    pub async fn restart_aggregator(self) -> Cluster {
+        let Cluster { aggregator, recorder, channel, doors, programs, dir } = self;
+        drop((recorder, channel));
+        aggregator.stop().await;
+        let (aggregator, doors) = listen(&programs, dir.path(), &doors.grpc, &doors.enrol).await;
+        let admin = Files::below(&dir.path().join("aggregator/admin"), "admin");
+        let channel = admin.open(&doors.grpc).await.unwrap();
+        let recorder = Recorder::begin(channel.clone()).await;
+        Cluster { aggregator, recorder, channel, doors, programs, dir }
+    }
+
+    /// The directory of everything.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The admin's credential.
+    pub fn admin(&self) -> Files {
+        Files::below(&self.dir().join("aggregator/admin"), "admin")
+    }
+
+    /// The credential of a node that is enrolled.
+    pub fn node_files(&self, name: &str) -> Files {
+        Files::below(&self.agent_dir(name), "agent")
+    }
+
+    fn agent_dir(&self, name: &str) -> PathBuf {
+        self.dir().join("agents").join(name)
+    }
+
+    /// Makes a token.
+    pub async fn token(&self, subject: Subject) -> v1::CreateTokenResponse {
+        let request = v1::CreateTokenRequest { subject: Some(subject), lifetime: None };
+        self.admin_service().create_token(request).await.unwrap().into_inner()
+    }
+
+    /// Declares a node of the default cluster and has its agent enrol.
+    pub async fn enrol(&self, name: &str, role: MemberRole, zone: &str) {
+        let (name, zone, role) = (name.into(), zone.into(), role.into());
+        self.enrol_as(v1::NodeDeclaration { name, role, zone, ..v1::NodeDeclaration::default() }).await;
+    }
+
+    /// Declares a node and has its agent enrol, which must succeed.
+    pub async fn enrol_as(&self, node: v1::NodeDeclaration) {
+        let name = &node.name.clone();
+        let token = self.token(Subject::Node(node)).await.token;
+        let dir = self.agent_dir(name);
+        let args = ["enroll", "--token", &token, "--dir"].map(OsStr::new);
+        let ended =
+            self.run_agent(&format!("enroll-{name}"), &[&args, &[dir.as_os_str()][..]].concat()).await;
+        assert_eq!(ended.code, Some(0), "enroll {name}: {}", ended.stderr);
+    }
+
+    /// Declares a person and makes a credential.
+    pub async fn person(&self, name: &str, role: Role) -> Files {
+        let token =
+            self.token(Subject::User(v1::UserDeclaration { name: name.into(), role: role.into() })).await;
+        enrol_person(&token.token, &self.dir().join("people").join(name)).await
+    }
+
+    /// Starts the agent of a node that is enrolled.
+    pub fn start_agent(&self, name: &str) -> Process {
+        let dir = self.agent_dir(name);
+        let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
+        Process::start(self.dir(), name, &self.programs.agent, &args)
+    }
+
+    /// Runs the agent's program to its end.
+    pub async fn run_agent(&self, name: &str, args: &[&OsStr]) -> Ended {
+        Process::run(self.dir(), name, &self.programs.agent, args).await
+    }
+
+    /// Runs the client's program, as the admin, to its end.
+    pub async fn run_client(&self, args: &[&str]) -> Ended {
+        let Files { ca, cert, key } = self.admin();
+        let mut all: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        let target =
+            [("--address", OsStr::new(&self.doors.grpc)), ("--ca", ca.as_ref()), ("--cert", cert.as_ref())];
+        for (flag, value) in target.into_iter().chain([("--key", key.as_ref())]) {
+            all.extend([OsStr::new(flag), value]);
+        }
+        Process::run(self.dir(), "client", &self.programs.client, &all).await
+    }
+
+    /// The admin's client of ClusterService.
+    pub fn cluster_service(&self) -> ClusterServiceClient<Channel> {
+        ClusterServiceClient::new(self.channel.clone())
+    }
+
+    /// The admin's client of QueryService.
+    pub fn query_service(&self) -> QueryServiceClient<Channel> {
+        QueryServiceClient::new(self.channel.clone())
+    }
+
+    /// The admin's client of AdminService.
+    pub fn admin_service(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone())
+    }
+
+    /// A node, asked for now.
+    pub async fn node(&self, name: &str) -> v1::GetNodeResponse {
+        let request = v1::GetNodeRequest { name: name.into() };
+        self.cluster_service().get_node(request).await.unwrap().into_inner()
+    }
+
+    /// All nodes by name, asked for now.
+    pub async fn list(&self) -> Vec<v1::Node> {
+        let request = v1::ListNodesRequest::default();
+        self.cluster_service().list_nodes(request).await.unwrap().into_inner().nodes
+    }
+
+    /// Waits until the record holds what `holds` looks for.
+    pub async fn until(&self, what: &str, limit: Duration, holds: impl Fn(&Record) -> bool) {
+        self.recorder.until(what, limit, |record| holds(record).then_some(())).await;
+    }
+
+    /// Waits until all these nodes are of one liveness.
+    pub async fn until_all(&self, what: &str, nodes: &[&str], liveness: Liveness, limit: Duration) {
+        self.until(&format!("{nodes:?} {what}"), limit, |record| record.all(nodes, liveness)).await;
+    }
+
+    /// Waits until a node becomes this at or after `since`, and says how long after.
+    pub async fn until_became(
+        &self,
+        node: &str,
+        liveness: Liveness,
+        since: BootTime,
+        limit: Duration,
+    ) -> Duration {
+        let what = format!("{node} {liveness:?}");
+        let at = self.recorder.until(&what, limit, |record| record.became(node, liveness, since)).await;
+        at.since(since)
+    }
+}
+
+/// Starts the aggregator and waits until it listens.
+async fn listen(programs: &Programs, dir: &Path, grpc: &str, enrol: &str) -> (Process, Doors) {
+    let (state, ready) = (dir.join("aggregator"), dir.join("ready.json"));
+    // A file of an earlier start would be believed.
+    std::fs::remove_file(&ready).ok();
+    let flags =
+        ["run", "--stop-on-stdin-eof", "--listen-grpc", grpc, "--listen-enrol", enrol].map(OsStr::new);
+    let files = [OsStr::new("--dir"), state.as_ref(), "--ready-file".as_ref(), ready.as_ref()];
+    let args = [&flags[..], &files[..]].concat();
+    let mut aggregator = Process::start(dir, "aggregator", &programs.aggregator, &args);
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    let written = async {
+        loop {
+            look.tick().await;
+            if let Ok(text) = std::fs::read(&ready) {
+                return serde_json::from_slice::<Doors>(&text).unwrap();
+            }
+        }
+    };
+    let doors = tokio::select! {
+        doors = written => doors,
+        status = aggregator.ended() => panic!("the aggregator ended with {status}"),
+    };
+    assert_eq!(doors.pid, aggregator.pid);
+    (aggregator, doors)
+}

@@ -1,0 +1,356 @@
+//! One agent, one aggregator and the link between them, in virtual time.
+
+use quorate_agent::encode::{Cutter, GroupInfo, NewSeries, Round};
+use quorate_agent::session::{Introduction, Session as AgentSession};
+use quorate_agent::spool::{Config, Spool};
+use quorate_aggregator::agents::delivery::{Cause, Delivery};
+use quorate_aggregator::receive::admit::Limits;
+use quorate_aggregator::receive::session::{NodeHandle, Session as AggregatorSession, Step};
+use quorate_aggregator::store::embedded::Embedded;
+use quorate_aggregator::store::live::Live;
+use quorate_aggregator::store::{Sample, Select};
+use quorate_common::model::label::Labels;
+use quorate_common::model::node::{HostFacts, NodeId};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
+use quorate_common::model::session::{AgentMessage, AggregatorMessage, Epoch};
+use quorate_common::model::time::{BootTime, Now, WallTime};
+use quorate_common::rng::{Rng, SeededRng};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+const NODE: NodeId = NodeId(1);
+const SECOND: u64 = 1_000_000_000;
+/// Rough seconds, and then quiet ones in which everything must arrive.
+const ROUGH: u64 = 240;
+const QUIET: u64 = 20;
+/// Sampling intervals of the three groups: one of each window class.
+const INTERVALS_S: [u64; 3] = [1, 10, 30];
+
+/// What happened in a run.
+#[derive(Debug, Default)]
+pub struct Met {
+    pub breaks: u64,
+    pub agent_restarts: u64,
+    pub aggregator_restarts: u64,
+    pub resent: u64,
+    pub overflowed: u64,
+    pub registered: u64,
+    pub retired: u64,
+}
+
+impl Met {
+    pub fn add(&mut self, other: &Met) {
+        self.breaks += other.breaks;
+        self.agent_restarts += other.agent_restarts;
+        self.aggregator_restarts += other.aggregator_restarts;
+        self.resent += other.resent;
+        self.overflowed += other.overflowed;
+        self.registered += other.registered;
+        self.retired += other.retired;
+    }
+}
+
+pub struct World {
+    rng: SeededRng,
+    second: u64,
+    agent: Agent,
+    aggregator: Aggregator,
+    link: Option<Link>,
+    /// Name and time of every sample that the agent collected since the aggregator began, and its cell.
+    collected: BTreeMap<(String, i64), i64>,
+    pub met: Met,
+}
+
+struct Agent {
+    epoch: Epoch,
+    cutter: Cutter,
+    spool: Spool,
+    session: Option<AgentSession>,
+    slots: Vec<Option<(u32, String)>>,
+    announced: usize,
+    cells: Vec<i64>,
+}
+
+struct Aggregator {
+    node: NodeHandle,
+    store: Arc<Embedded>,
+    session: Option<AggregatorSession>,
+}
+
+#[derive(Default)]
+struct Link {
+    up: VecDeque<AgentMessage>,
+    down: VecDeque<AggregatorMessage>,
+}
+
+impl Agent {
+    fn new(epoch: Epoch) -> Agent {
+        Agent {
+            epoch,
+            cutter: Cutter::default(),
+            spool: Spool::new(Config { ticks_max: 12 }),
+            session: None,
+            slots: Vec::new(),
+            announced: 0,
+            cells: Vec::new(),
+        }
+    }
+}
+
+impl Aggregator {
+    fn new() -> Aggregator {
+        let row = Live::default().row(NODE, &"n1".parse().expect("a name"));
+        let node = NodeHandle { id: NODE, row, delivery: Arc::<Delivery>::default() };
+        Aggregator { node, store: Arc::default(), session: None }
+    }
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        World {
+            rng: SeededRng::new(seed),
+            second: 0,
+            agent: Agent::new(Epoch { order: 1, nonce: seed }),
+            aggregator: Aggregator::new(),
+            link: None,
+            collected: BTreeMap::new(),
+            met: Met::default(),
+        }
+    }
+
+    pub fn run(&mut self) {
+        for second in 1..=ROUGH + QUIET {
+            self.second = second;
+            if second <= ROUGH {
+                self.mishap();
+            }
+            let round = self.sample(second <= ROUGH);
+            for tick in self.agent.cutter.cut(round) {
+                let before = self.agent.spool.counts().1;
+                self.agent.spool.push(tick);
+                self.met.overflowed += self.agent.spool.counts().1 - before;
+            }
+            let connect = second > ROUGH || self.rng.below(4) == 0;
+            if self.link.is_none() && connect {
+                self.connect();
+            }
+            self.exchange(second > ROUGH);
+        }
+    }
+
+    /// The agent's clocks: it booted a thousand seconds before the aggregator's host.
+    fn now(&self) -> Now {
+        let wall = WallTime((1_800_000_000 + self.second as i64) * SECOND as i64);
+        Now { boot: BootTime((1_000 + self.second) * SECOND), wall }
+    }
+
+    fn mishap(&mut self) {
+        match self.rng.below(100) {
+            0..5 => self.cut(),
+            5 => {
+                self.cut();
+                self.met.agent_restarts += 1;
+                let epoch = Epoch { order: self.agent.epoch.order + 1, nonce: self.rng.u64() };
+                // What nobody had acknowledged is gone with the process: it keeps no journal.
+                self.forget_unstored();
+                self.agent = Agent::new(epoch);
+            }
+            6 => {
+                self.cut();
+                self.met.aggregator_restarts += 1;
+                // History is in memory: a new process knows nothing, and is owed what the agent still holds.
+                self.aggregator = Aggregator::new();
+                let held = self.agent.spool.after(0).next().map_or(i64::MAX, |tick| tick.at.wall.0);
+                self.collected.retain(|(_, at), _| *at >= held);
+            }
+            _ => {}
+        }
+    }
+
+    fn cut(&mut self) {
+        self.met.breaks += u64::from(self.link.take().is_some());
+        self.agent.session = None;
+        self.aggregator.session = None;
+    }
+
+    fn forget_unstored(&mut self) {
+        let stored = self.stored();
+        self.collected.retain(|key, _| stored.contains_key(key));
+    }
+
+    fn sample(&mut self, change: bool) -> Round {
+        let at = self.now();
+        let mut registered = Vec::new();
+        let mut retired = Vec::new();
+        let announced = self.agent.announced;
+        let begin =
+            if self.agent.slots.is_empty() { 6 } else { u64::from(change && self.rng.below(10) == 0) };
+        for _ in 0..begin {
+            registered.push(self.begin_series());
+        }
+        if change && self.rng.below(20) == 0 && self.agent.slots.len() > 6 {
+            let slot = self.rng.below(self.agent.slots.len() as u64) as usize;
+            if slot < announced && self.agent.slots[slot].take().is_some() {
+                retired.push(slot as u32);
+                self.met.retired += 1;
+            }
+        }
+        self.agent.announced = self.agent.slots.len();
+        let sampled: Vec<u32> =
+            (0..3).filter(|group| self.second.is_multiple_of(INTERVALS_S[*group as usize])).collect();
+        for slot in 0..self.agent.slots.len() {
+            let Some((group, name)) = self.agent.slots[slot].clone() else { continue };
+            if sampled.contains(&group) {
+                self.agent.cells[slot] = self.next_cell(self.agent.cells[slot]);
+                self.collected.insert((name, at.wall.0), self.agent.cells[slot]);
+            }
+        }
+        let group = |group: u32| GroupInfo {
+            group,
+            collector: format!("c{group}"),
+            interval_ms: INTERVALS_S[group as usize] as u32 * 1000,
+            class: SeriesClass::System,
+        };
+        Round {
+            at,
+            next_due_ms: 1000,
+            registered,
+            retired,
+            sampled,
+            cells: self.agent.cells.clone(),
+            groups: (0..3).map(group).collect(),
+        }
+    }
+
+    fn begin_series(&mut self) -> NewSeries {
+        self.met.registered += 1;
+        let slot = self.agent.slots.len() as u32;
+        let group = slot % 3;
+        let name = format!("m_{}_{slot}", self.agent.epoch.order);
+        self.agent.slots.push(Some((group, name.clone())));
+        self.agent.cells.push(0);
+        let metric = Metric { name: name.into(), kind: MetricKind::Gauge, form: CellForm::COUNT };
+        NewSeries { group, slot, spec: SeriesSpec { metric, labels: Labels::default() } }
+    }
+
+    fn next_cell(&mut self, cell: i64) -> i64 {
+        match self.rng.below(3) {
+            0 => cell,
+            1 => cell + 1,
+            _ => self.rng.below(1 << 40) as i64,
+        }
+    }
+
+    fn connect(&mut self) {
+        let me = Introduction {
+            epoch: self.agent.epoch,
+            boot_id: [7; 16],
+            interval_ms: 1000,
+            facts: HostFacts::default(),
+        };
+        let now = self.now();
+        let (session, hello) = AgentSession::begin(&me, &self.agent.spool, now);
+        self.agent.session = Some(session);
+        let limits = Limits::default();
+        let aggregator = &mut self.aggregator;
+        aggregator.session = Some(AggregatorSession::new(
+            aggregator.node.clone(),
+            aggregator.store.clone(),
+            "a".into(),
+            limits,
+            now,
+        ));
+        self.link = Some(Link { up: VecDeque::from([hello]), down: VecDeque::new() });
+        // The TLS handshake before it has shown that the link is quick enough for one message.
+        self.carry_up();
+    }
+
+    /// Carries some of what is under way, in both directions, until nothing moves or the link is slow.
+    fn exchange(&mut self, all: bool) {
+        for _ in 0..40 {
+            if !all && self.rng.below(6) == 0 {
+                return;
+            }
+            if !self.carry_up() & !self.carry_down() & !self.send_due() {
+                return;
+            }
+        }
+    }
+
+    fn send_due(&mut self) -> bool {
+        let now = self.now();
+        let (Some(link), Some(session)) = (&mut self.link, &mut self.agent.session) else { return false };
+        let due = session.due(&self.agent.spool, now).expect("the agent can encode its own ticks");
+        let some = !due.is_empty();
+        link.up.extend(due);
+        some
+    }
+
+    fn carry_up(&mut self) -> bool {
+        let now = self.now();
+        let (Some(link), Some(session)) = (&mut self.link, &mut self.aggregator.session) else {
+            return false;
+        };
+        let Some(message) = link.up.pop_front() else { return false };
+        if let AgentMessage::Frame(frame) = &message {
+            self.met.resent += u64::from(frame.predecessor == 0 && frame.seq > 3);
+        }
+        match session.receive(message, now).expect("an honest agent is never refused") {
+            Step::Quiet | Step::Farewell(_) => {}
+            Step::Reply(message) | Step::Opened { welcome: message, .. } => link.down.push_back(message),
+        }
+        true
+    }
+
+    fn carry_down(&mut self) -> bool {
+        let now = self.now();
+        let (Some(link), Some(session)) = (&mut self.link, &mut self.agent.session) else { return false };
+        let Some(message) = link.down.pop_front() else { return false };
+        session.receive(message, &mut self.agent.spool, now).expect("an honest aggregator is never refused");
+        true
+    }
+
+    fn stored(&self) -> BTreeMap<(String, i64), i64> {
+        let store = &self.aggregator.store;
+        let series = store.find(NODE, &|_| true);
+        let ids: Vec<_> = series.iter().map(|(id, _)| *id).collect();
+        let samples = store.samples(NODE, &ids, WallTime(0), WallTime(i64::MAX));
+        let named = |(name, samples): (String, Vec<Sample>)| {
+            samples.into_iter().map(move |sample| ((name.clone(), sample.at.0), sample.value as i64))
+        };
+        series
+            .into_iter()
+            .map(|(_, spec)| spec.metric.name.to_string())
+            .zip(samples)
+            .flat_map(named)
+            .collect()
+    }
+
+    /// Whether every sample was stored once, with its value and time, or was declared lost.
+    pub fn verdict(&self) -> Result<(), String> {
+        let stored = self.stored();
+        let counts = self.aggregator.node.delivery.counts();
+        for (key, value) in &stored {
+            match self.collected.get(key) {
+                Some(collected) if collected == value => {}
+                other => return Err(format!("stored {key:?} = {value}, collected {other:?}")),
+            }
+        }
+        let dropped = counts.dropped.get(&Cause::Overflow).copied().unwrap_or(0);
+        let missing = self.collected.len() - stored.len();
+        if counts.open() != 0 {
+            return Err(format!("the law does not hold: {counts:?}"));
+        }
+        if counts.stored != stored.len() as u64 {
+            return Err(format!("{} counted as stored, {} are there", counts.stored, stored.len()));
+        }
+        if (missing as u64) > dropped {
+            return Err(format!("{missing} samples are missing, {dropped} declared"));
+        }
+        // The last frames of a round wait for the acknowledgement of the next.
+        match self.agent.spool.after(0).next() {
+            Some(tick) if tick.at != self.now() => Err(format!("frame {} was never acknowledged", tick.seq)),
+            _ => Ok(()),
+        }
+    }
+}
