@@ -19,7 +19,7 @@ mod table;
 mod text;
 mod view;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::Cli;
 use command::token::WrongRole;
 use config::ConfigError;
@@ -28,6 +28,11 @@ use output::{Output, is_closed_pipe};
 use quorate_common::config::Environment;
 use quorate_common::program::{CONFIGURATION, SUCCESS, USAGE};
 use std::process::ExitCode;
+
+/// The words of the command line, for whoever writes documents about them.
+pub fn words() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the program and gives its exit code: 0 success, 1 failure, 2 wrong usage, 78 bad configuration.
 pub fn main() -> ExitCode {
