@@ -128,7 +128,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
-    let state = enrol::IdentityPaths::below(&config.state_dir);
+    let state = enrol::paths(&config.state_dir);
     if state.key.try_exists().is_ok_and(|found| !found) {
         let text = format!(
             "this node is not enrolled: there is no `{}`; run the line that `quorate token create --node NAME` prints",
@@ -136,7 +136,6 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
         );
         return Err(Failure::Failed(text));
     }
-    let state = enrol::paths(&config.state_dir);
     let credential =
         tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
     let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
