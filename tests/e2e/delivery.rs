@@ -17,7 +17,7 @@ fn labels(labels: &[v1::Label]) -> BTreeMap<&str, &str> {
 }
 
 /// The delivery of a node, which must add up at any moment.
-async fn delivery(cluster: &Cluster, node: &str) -> Option<v1::Delivery> {
+pub async fn delivery(cluster: &Cluster, node: &str) -> Option<v1::Delivery> {
     let delivery = cluster.node(node).await.delivery?;
     let dropped: u64 = delivery.dropped_by_cause.values().sum();
     assert_eq!(delivery.collected, delivery.stored + dropped, "{delivery:?}");

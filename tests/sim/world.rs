@@ -336,7 +336,8 @@ impl World {
                 other => return Err(format!("stored {key:?} = {value}, collected {other:?}")),
             }
         }
-        let dropped = counts.dropped.get(&Cause::Overflow).copied().unwrap_or(0);
+        let of = |cause| counts.dropped.get(&cause).copied().unwrap_or(0);
+        let dropped = of(Cause::Overflow) + of(Cause::Earlier);
         let missing = self.collected.len() - stored.len();
         if counts.open() != 0 {
             return Err(format!("the law does not hold: {counts:?}"));

@@ -15,6 +15,9 @@ pub enum Cause {
     Overflow,
     /// The node has more series than it may.
     Quota,
+    /// Collected before this process first heard of this start of the agent: acknowledged to an earlier run of
+    /// ours, whose memory is gone, or pushed out on the node meanwhile.
+    Earlier,
 }
 
 impl Cause {
@@ -23,6 +26,7 @@ impl Cause {
         match self {
             Cause::Overflow => "overflow",
             Cause::Quota => "quota",
+            Cause::Earlier => "earlier",
         }
     }
 }
@@ -135,6 +139,7 @@ impl Delivery {
                 before: frame.collected_total.saturating_sub(frame.sampled),
                 after: frame.collected_total,
             };
+            let unheard = ledger.watermark() == 0 && ledger.above().is_empty();
             let mut lost = ledger.insert(frame.seq, frame.seq, totals)?;
             let first = ledger.watermark() + 1;
             if frame.seq > first {
@@ -144,7 +149,8 @@ impl Delivery {
             counts.collected += lost + frame.sampled;
             counts.stored += frame.admitted;
             let over_quota = frame.sampled.saturating_sub(frame.admitted);
-            for (cause, count) in [(Cause::Overflow, lost), (Cause::Quota, over_quota)] {
+            let before = if unheard { Cause::Earlier } else { Cause::Overflow };
+            for (cause, count) in [(before, lost), (Cause::Quota, over_quota)] {
                 if count > 0 {
                     *counts.dropped.entry(cause).or_default() += count;
                 }
@@ -193,6 +199,16 @@ mod tests {
         assert_eq!(counts.dropped, BTreeMap::from([(Cause::Overflow, 20), (Cause::Quota, 3)]));
         assert_eq!(counts.open(), 0);
         assert_eq!(delivery.known(EPOCH), (5, Vec::new()));
+    }
+
+    #[test]
+    fn what_an_earlier_run_was_told_is_not_the_agents_fault() {
+        let delivery = Delivery::default();
+        store(&delivery, 8, 80, 10);
+        store(&delivery, 10, 100, 10);
+        let counts = delivery.counts();
+        assert_eq!((counts.collected, counts.stored, counts.open()), (100, 20, 0));
+        assert_eq!(counts.dropped, BTreeMap::from([(Cause::Overflow, 10), (Cause::Earlier, 70)]));
     }
 
     #[test]
