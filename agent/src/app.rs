@@ -9,6 +9,7 @@ use crate::spool::Spool;
 use crate::{enrol, epoch, once, sample};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
+use quorate_common::lock::StateLock;
 use quorate_common::program::Failure;
 use quorate_common::rng::SystemRng;
 use quorate_common::shutdown::Shutdown;
@@ -97,12 +98,14 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
+    _lock: StateLock,
 }
 
 /// Reads what is needed and opens nothing: connecting is not part of starting up.
 fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (tls, aggregators) = identity(&config)?;
+    let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
     let epoch = epoch::begin(&config.state_dir, &mut SystemRng).map_err(|error| Failure::failed(&error))?;
     let me = Introduction {
         epoch,
@@ -124,7 +127,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         rng: Box::new(SystemRng),
         was_live: false,
     };
-    Ok(Agent { sender })
+    Ok(Agent { sender, _lock: lock })
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {

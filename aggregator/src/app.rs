@@ -21,6 +21,7 @@ use doors::{Doors, Services};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::error::chain;
+use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::time::WallTime;
 use quorate_common::program::Failure;
@@ -121,12 +122,20 @@ struct Aggregator {
     agents: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
     store: Arc<Embedded>,
     clock: Arc<dyn Clock>,
+    _lock: StateLock,
 }
 
 /// Opens what is on disk and binds the ports; accepts nobody yet.
 async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let paths = StatePaths::below(&config.state_dir);
+    if paths.authority.try_exists().is_ok_and(|found| !found) {
+        let dir = config.state_dir.display();
+        return Err(Failure::Failed(format!(
+            "`{dir}` holds no authority: run `quorate-aggregator init` first"
+        )));
+    }
+    let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
     let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
     let registry = Registry::open(&paths.registry, authority.trust_domain())
         .await
@@ -184,7 +193,8 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
     tracing::info!(limits = ?config.limits, "limits of one agent");
     tracing::info!(limits = ?config.listen.limits, "limits of each port");
     let judge = (config.evaluate, inputs, publish);
-    Ok(Aggregator { doors, services, judge, agents: Box::pin(agents_task), store, clock })
+    let agents = Box::pin(agents_task);
+    Ok(Aggregator { doors, services, judge, agents, store, clock, _lock: lock })
 }
 
 impl Aggregator {

@@ -13,6 +13,7 @@ pub mod disk;
 pub mod durable;
 pub mod error;
 pub mod ledger;
+pub mod lock;
 pub mod model;
 pub mod net;
 pub mod program;
