@@ -117,24 +117,19 @@ impl Delivery {
         })
     }
 
-    /// Whether a frame is known.
-    pub fn arrival(&self, epoch: Epoch, seq: u64) -> Arrival {
-        self.with(|inner| match inner.epochs.get(&epoch) {
-            Some(ledger) if ledger.contains(seq) => Arrival::Known,
-            _ => Arrival::New,
-        })
-    }
-
-    /// A new frame arrived: it sampled so many, of which so many were admitted.
+    /// A frame arrived: it sampled so many, of which so many were admitted. A known one is not counted again.
     ///
     /// Frames of a session come in order, so whatever was collected between the newest known frame and this
     /// one, and is not in this one, is gone on the node: the agent sends the oldest that it has first.
     ///
     /// # Errors
     /// The running total of the agent contradicts itself; nothing is counted then.
-    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<(), LedgerError> {
+    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<Arrival, LedgerError> {
         self.with(|inner| {
             let ledger = &mut inner.epochs.entry(epoch).or_default();
+            if ledger.contains(frame.seq) {
+                return Ok(Arrival::Known);
+            }
             let totals = Totals {
                 before: frame.collected_total.saturating_sub(frame.sampled),
                 after: frame.collected_total,
@@ -155,7 +150,7 @@ impl Delivery {
                     *counts.dropped.entry(cause).or_default() += count;
                 }
             }
-            Ok(())
+            Ok(Arrival::New)
         })
     }
 
@@ -221,15 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_it_has_seen() {
+    fn counts_a_frame_once() {
         let delivery = Delivery::default();
+        let first = Counted { seq: 1, collected_total: 10, sampled: 10, admitted: 10 };
+        let second = Counted { seq: 2, collected_total: 20, ..first };
         delivery.begin(EPOCH, &[]);
-        store(&delivery, 1, 10, 10);
-        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::Known);
-        assert_eq!(delivery.arrival(EPOCH, 2), Arrival::New);
+        for (frame, expect) in [(first, Arrival::New), (first, Arrival::Known), (second, Arrival::New)] {
+            assert_eq!(delivery.stored(EPOCH, frame), Ok(expect));
+        }
+        assert_eq!((delivery.counts().collected, delivery.counts().stored), (20, 20));
         let next = Epoch { order: 2, nonce: 9 };
         assert_eq!(delivery.begin(next, &[]), (0, Vec::new()));
-        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::New, "an epoch that nobody holds has ended");
+        assert_eq!(delivery.stored(EPOCH, first), Ok(Arrival::New), "an epoch that nobody holds has ended");
     }
 
     #[test]
