@@ -15,6 +15,7 @@ pub mod error;
 pub mod ledger;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod program;
 pub mod quantity;
 pub mod rng;
