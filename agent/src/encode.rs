@@ -113,6 +113,11 @@ impl Cutter {
         new
     }
 
+    /// Live series of all groups.
+    pub fn series(&self) -> u64 {
+        self.live.iter().sum()
+    }
+
     fn live_of(&self, group: u32) -> u64 {
         self.live.get(group as usize).copied().unwrap_or(0)
     }
@@ -176,6 +181,7 @@ mod tests {
             [(1, Some(Window::Short), vec![0], 2), (2, Some(Window::Long), vec![1], 3)],
             "a group without series is not sampled"
         );
+        assert_eq!(cutter.series(), 3);
         assert_eq!(ticks[0].changes.registered.len(), 3, "what begins comes with the first tick");
         assert!(ticks[1].changes.is_empty());
 

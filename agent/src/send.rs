@@ -3,6 +3,10 @@
 //! One task owns the spool. It takes rounds whether or not there is a connection; connecting is never part of
 //! starting up. The first attempt after a loss comes within 250 ms, later ones after full jitter.
 
+mod standing;
+
+pub use standing::Standing;
+
 use crate::answer::Answerer;
 use crate::encode::{Cutter, Round};
 use crate::session::{Effect, Introduction, Session, SessionError};
@@ -11,6 +15,7 @@ use quorate_common::backoff::Backoff;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::session::{AgentMessage, AggregatorMessage, ByeReason, Request, RequestKind};
+use quorate_common::notify::Pulse;
 use quorate_common::rng::Rng;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::{ConnectError, Options, channel};
@@ -20,7 +25,7 @@ use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -86,6 +91,10 @@ pub struct Sender {
     pub rng: Box<dyn Rng + Sync>,
     /// Whether the session that ended last had become live.
     pub was_live: bool,
+    /// Beats as long as the task goes on, connected or not.
+    pub pulse: Pulse,
+    /// How sending does.
+    pub standing: watch::Sender<Standing>,
 }
 
 impl Sender {
@@ -102,6 +111,7 @@ impl Sender {
                 None => return,
             };
             let Err(ended) = ended else { return };
+            self.standing.send_modify(|standing| standing.peer = None);
             turn += 1;
             let now = self.clock.now().boot;
             let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {
@@ -128,6 +138,7 @@ impl Sender {
         let connecting = open(address.to_owned(), self.tls.clone());
         tokio::pin!(connecting);
         loop {
+            self.turned(cutter);
             tokio::select! {
                 stream = &mut connecting => return Some(stream),
                 Some(round) = self.rounds.recv() => self.take(round, cutter),
@@ -141,12 +152,20 @@ impl Sender {
         let over = tokio::time::sleep(wait);
         tokio::pin!(over);
         loop {
+            self.turned(cutter);
             tokio::select! {
                 () = &mut over => return Some(()),
                 Some(round) = self.rounds.recv() => self.take(round, cutter),
                 () = shutdown.asked() => return None,
             }
         }
+    }
+
+    /// Says that the task goes on, and how.
+    fn turned(&self, cutter: &Cutter) {
+        self.pulse.beat();
+        let (series, waiting) = (cutter.series(), self.spool.waiting());
+        self.standing.send_modify(|standing| (standing.series, standing.waiting) = (series, waiting));
     }
 
     fn take(&mut self, round: Round, cutter: &mut Cutter) {
@@ -167,6 +186,7 @@ impl Sender {
         stream.send(hello).await?;
         let mut check = tokio::time::interval(Duration::from_secs(1));
         loop {
+            self.turned(cutter);
             let effect = tokio::select! {
                 reply = stream.inbound.message() => {
                     let message: AggregatorMessage = reply.map_err(Ended::Status)?.ok_or(Ended::Closed)?.try_into()?;
@@ -187,6 +207,7 @@ impl Sender {
                 Effect::Live => {
                     backoff.accepted();
                     self.was_live = true;
+                    self.standing.send_modify(|standing| standing.peer = Some(stream.address.clone()));
                     tracing::info!(class = "success", "session is live");
                 }
                 Effect::Answer(Request { kind: RequestKind::Drain, .. }) => {

@@ -10,6 +10,7 @@ use super::{Config, collectors};
 use quorate_common::clock::Clock;
 use quorate_common::model::process::ProcessRow;
 use quorate_common::model::time::BootTime;
+use quorate_common::notify::Pulse;
 use quorate_common::shutdown::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub enum AskError {
 #[derive(Clone, Debug)]
 pub struct Sampling {
     commands: SyncSender<Command>,
+    pulse: Pulse,
 }
 
 enum Command {
@@ -72,6 +74,11 @@ impl Sampling {
     /// Too many questions wait, or sampling has ended.
     pub async fn process_table(&self) -> Result<Vec<ProcessRow>, AskError> {
         self.ask(Command::ProcessTable).await
+    }
+
+    /// Beats for each round.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, AskError> {
@@ -117,14 +124,15 @@ fn run(
     let (commands, commanded) = sync_channel(COMMANDS_MAX);
     let (ended, end) = oneshot::channel::<()>();
     let ticker = Ticker::new(interval_ms, clock.now().boot);
-    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0 };
+    let pulse = Pulse::default();
+    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0, pulse: pulse.clone() };
     let thread = move || {
         schedule.run(&commanded);
         drop(ended);
     };
     drop(std::thread::Builder::new().name("sample".into()).spawn(thread).map_err(StartError::Thread)?);
     shutdown.spawn("sample", watch(commands.clone(), end, shutdown.clone()));
-    Ok(Sampling { commands })
+    Ok(Sampling { commands, pulse })
 }
 
 /// Ends the thread with the program, and the program with the thread.
@@ -153,6 +161,7 @@ struct Schedule {
     rounds: mpsc::Sender<Round>,
     ticker: Ticker,
     queue_full: u64,
+    pulse: Pulse,
 }
 
 impl Schedule {
@@ -209,6 +218,7 @@ impl Schedule {
         // Rounded up: a frame that comes when it was announced is never late.
         let next_due_ms = u32::try_from(next_due).unwrap_or(u32::MAX).saturating_add(1);
         place.send(self.collection.round(at, next_due_ms, due));
+        self.pulse.beat();
         Ok(())
     }
 }
@@ -310,8 +320,14 @@ mod tests {
         let (sender, mut rounds) = mpsc::channel(1);
         let ticker = Ticker::new(1000, clock.now().boot);
         let collection = Collection::new(setup).unwrap();
-        let mut schedule =
-            Schedule { collection, clock: Arc::clone(&clock) as _, rounds: sender, ticker, queue_full: 0 };
+        let mut schedule = Schedule {
+            collection,
+            clock: Arc::clone(&clock) as _,
+            rounds: sender,
+            ticker,
+            queue_full: 0,
+            pulse: Pulse::default(),
+        };
         let mut tick_at = |ms: u64| {
             clock.0.store(ms * 1_000_000, std::sync::atomic::Ordering::SeqCst);
             schedule.tick()
