@@ -5,10 +5,12 @@ mod reload;
 use crate::answer::Answerer;
 use crate::cli::{Cli, Command, Common, OnceFormat, Run};
 use crate::config::Config;
+use crate::encode::Cutter;
 use crate::send::{Sender, Standing};
 use crate::session::Introduction;
 use crate::spool::Spool;
 use crate::{enrol, epoch, once, sample};
+use quorate_common::backoff::Backoff;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
@@ -112,9 +114,9 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
-    _lock: StateLock,
     progress: Progress,
     standing: watch::Receiver<Standing>,
+    _lock: StateLock,
 }
 
 /// Reads what is needed and opens nothing: connecting is not part of starting up.
@@ -145,12 +147,13 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         spool: Spool::new(config.spool),
         clock,
         rng: Box::new(SystemRng),
+        cutter: Cutter::default(),
+        backoff: Backoff::default(),
         was_live: false,
         pulse,
         standing,
     };
-    Ok(Agent { sender, _lock: lock })
-    Ok(Agent { sender, progress, standing: shown })
+    Ok(Agent { sender, progress, standing: shown, _lock: lock })
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
@@ -175,7 +178,7 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
 
 impl Agent {
     async fn run(self, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
-        let Agent { sender, progress, standing } = self;
+        let Agent { sender, progress, standing, _lock } = self;
         tracing::info!(class = "success", aggregators = ?sender.aggregators, "agent started");
         shutdown.spawn("send", sender.run(shutdown.clone()));
         let status = move || standing.borrow().to_string();
