@@ -131,21 +131,35 @@ struct Aggregator {
     _lock: StateLock,
 }
 
+/// What lies in the state directory.
+struct State {
+    paths: StatePaths,
+    authority: Authority,
+    registry: Registry,
+    lock: StateLock,
+}
+
+impl State {
+    async fn open(config: &Config) -> Result<State, Failure> {
+        let paths = StatePaths::below(&config.state_dir);
+        if paths.authority.try_exists().is_ok_and(|found| !found) {
+            let dir = config.state_dir.display();
+            return Err(Failure::Failed(format!(
+                "`{dir}` holds no authority: run `quorate-aggregator init` first"
+            )));
+        }
+        let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
+        let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
+        let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
+        let registry = registry.map_err(|error| Failure::failed(&error))?;
+        Ok(State { paths, authority, registry, lock })
+    }
+}
+
 /// Opens what is on disk and binds the ports; accepts nobody yet.
 async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let paths = StatePaths::below(&config.state_dir);
-    if paths.authority.try_exists().is_ok_and(|found| !found) {
-        let dir = config.state_dir.display();
-        return Err(Failure::Failed(format!(
-            "`{dir}` holds no authority: run `quorate-aggregator init` first"
-        )));
-    }
-    let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
-    let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
-    let registry = Registry::open(&paths.registry, authority.trust_domain())
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    let State { paths, authority, registry, lock } = State::open(&config).await?;
     let doors = Doors::open(&config, &paths, &authority).await.map_err(|error| Failure::failed(&error))?;
     let (live, store) = (Arc::new(Live::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
