@@ -14,11 +14,11 @@ pub struct Round {
     pub next_due_ms: u32,
     /// Series that begin, in the order of their slots.
     pub registered: Vec<NewSeries>,
-    /// Slots that end. A slot is never used again.
+    /// Slots that end. A slot is used again in a later round at the earliest, never in this one.
     pub retired: Vec<u32>,
     /// Groups that were sampled; the others have no sample at this tick.
     pub sampled: Vec<u32>,
-    /// The newest cell of every slot that ever was, indexed by slot; of a retired one the last.
+    /// The newest cell of every slot, indexed by slot; that of a retired one means nothing.
     pub cells: Vec<i64>,
     /// All groups, indexed by group; the same in every round of one start.
     pub groups: Arc<[GroupInfo]>,
@@ -29,7 +29,8 @@ pub struct Round {
 pub struct NewSeries {
     /// Its group.
     pub group: u32,
-    /// Its slot: dense, counted up over the whole agent, never reused within one start.
+    /// Its slot, over the whole agent: the smallest table that holds the series that live at once. After its
+    /// series has ended it may be another's.
     pub slot: u32,
     /// What it is.
     pub spec: SeriesSpec,
@@ -54,6 +55,8 @@ pub(super) struct Book {
     cells: Vec<i64>,
     registered: Vec<NewSeries>,
     retired: Vec<u32>,
+    /// Slots that ended in an earlier round.
+    free: Vec<u32>,
     sampled: Vec<u32>,
 }
 
@@ -72,9 +75,11 @@ impl Book {
         }
         map.0.resize(sink.cells().len(), NONE);
         for fresh in sink.take_fresh() {
-            let slot = self.cells.len() as u32;
+            let slot = self.free.pop().unwrap_or_else(|| {
+                self.cells.push(0);
+                (self.cells.len() - 1) as u32
+            });
             map.0[fresh.slot as usize] = slot;
-            self.cells.push(0);
             let spec = SeriesSpec { metric: fresh.def.metric(), labels: fresh.labels };
             self.registered.push(NewSeries { group, slot, spec });
         }
@@ -88,6 +93,8 @@ impl Book {
 
     /// What was absorbed since the last round.
     pub fn close(&mut self, at: Now, next_due_ms: u32, groups: Arc<[GroupInfo]>) -> Round {
+        // Not sooner: in one round a slot is one series, whoever reads it in whatever order.
+        self.free.extend_from_slice(&self.retired);
         let mut sampled = std::mem::take(&mut self.sampled);
         sampled.sort_unstable();
         Round {
@@ -109,7 +116,7 @@ mod tests {
     use quorate_common::model::label::Labels;
 
     #[test]
-    fn slots_are_dense_and_never_reused() {
+    fn slots_are_dense_and_reused_in_a_later_round() {
         let (mut book, mut maps) = (Book::default(), [SlotMap::default(), SlotMap::default()]);
         let mut sinks = [Sink::default(), Sink::default()];
         let first = sinks[0].slot(&LOAD1, Labels::default());
@@ -134,5 +141,25 @@ mod tests {
         let round = book.close(Now::default(), 1000, Arc::new([]));
         assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 30]));
         assert_eq!(round.registered[0].slot, 2);
+        let late = sinks[1].slot(&LOAD1, Labels::default());
+        sinks[1].set(late, 40);
+        book.absorb(1, &mut sinks[1], &mut maps[1]);
+        let round = book.close(Now::default(), 1000, Arc::new([]));
+        assert_eq!((round.retired, round.cells), (vec![], vec![40, 20, 30]));
+        assert_eq!(round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(), [(1, 0)]);
+    }
+
+    #[test]
+    fn ten_thousand_groups_that_come_and_go_leave_few_cells() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        let (mut last, mut cells) = (Vec::new(), 0);
+        for _ in 0..100 {
+            let next: Vec<_> = (0..100 * 15).map(|_| sink.slot(&LOAD1, Labels::default())).collect();
+            std::mem::replace(&mut last, next).into_iter().for_each(|slot| sink.retire(slot));
+            book.absorb(0, &mut sink, &mut map);
+            cells = book.close(Now::default(), 1000, Arc::new([])).cells.len();
+        }
+        // Those that live, and those that ended in the same round.
+        assert_eq!((cells, map.0.len()), (2 * 1500, 2 * 1500));
     }
 }
