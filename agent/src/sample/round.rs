@@ -49,14 +49,53 @@ pub struct GroupInfo {
     pub class: SeriesClass,
 }
 
+/// What was sampled at one tick, for whoever follows every tick, those too that are not sent.
+#[derive(Clone, Debug)]
+pub struct Moment<'a> {
+    /// When.
+    pub at: Now,
+    /// How many groups there are.
+    pub groups: u32,
+    /// Slots that end.
+    pub retired: Vec<u32>,
+    /// Series that begin; none in a slot that ends at this tick.
+    pub registered: Vec<NewSeries>,
+    /// Groups that were sampled.
+    pub sampled: Vec<u32>,
+    /// The newest cell of every slot.
+    pub cells: &'a [i64],
+}
+
+/// Follows every tick, in the sampling thread.
+pub trait Tap: Send {
+    /// How often it wants one.
+    fn interval_ms(&self) -> u32;
+
+    /// Takes in one tick.
+    fn take(&mut self, moment: &Moment<'_>);
+}
+
 /// Numbers the series of all sinks and holds their newest cells.
+///
+/// Two read along: rounds that are sent, and a tap that sees every tick between them too. A slot is free when
+/// both have heard that its series has ended.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     cells: Vec<i64>,
+    /// Not yet in a round.
+    unsent: News,
+    /// Not yet in a moment.
+    untold: News,
+    free: Vec<u32>,
+    /// Slots of series that came and went without being in a round; free after the next moment.
+    passed: Vec<u32>,
+}
+
+/// What happened since somebody last looked.
+#[derive(Debug, Default)]
+struct News {
     registered: Vec<NewSeries>,
     retired: Vec<u32>,
-    /// Slots that ended in an earlier round.
-    free: Vec<u32>,
     sampled: Vec<u32>,
 }
 
@@ -71,7 +110,11 @@ impl Book {
     pub fn absorb(&mut self, group: u32, sink: &mut Sink, map: &mut SlotMap) {
         // Ends come first: the sink may give out their places again from here on.
         for local in sink.take_gone() {
-            self.retired.push(std::mem::replace(&mut map.0[local as usize], NONE));
+            let slot = std::mem::replace(&mut map.0[local as usize], NONE);
+            self.untold.retire(slot);
+            if !self.unsent.retire(slot) {
+                self.passed.push(slot);
+            }
         }
         map.0.resize(sink.cells().len(), NONE);
         for fresh in sink.take_fresh() {
@@ -81,31 +124,49 @@ impl Book {
             });
             map.0[fresh.slot as usize] = slot;
             let spec = SeriesSpec { metric: fresh.def.metric(), labels: fresh.labels };
-            self.registered.push(NewSeries { group, slot, spec });
+            let new = NewSeries { group, slot, spec };
+            self.untold.registered.push(new.clone());
+            self.unsent.registered.push(new);
         }
         for (cell, slot) in sink.cells().iter().zip(&map.0) {
             if *slot != NONE {
                 self.cells[*slot as usize] = *cell;
             }
         }
-        self.sampled.push(group);
+        self.untold.sampled.push(group);
+        self.unsent.sampled.push(group);
+    }
+
+    /// What was absorbed since the last moment. Comes before the round of the same tick.
+    pub fn moment(&mut self, at: Now, groups: u32) -> Moment<'_> {
+        self.free.append(&mut self.passed);
+        let News { registered, retired, sampled } = std::mem::take(&mut self.untold).sorted();
+        Moment { at, groups, retired, registered, sampled, cells: &self.cells }
     }
 
     /// What was absorbed since the last round.
     pub fn close(&mut self, at: Now, next_due_ms: u32, groups: Arc<[GroupInfo]>) -> Round {
+        let News { registered, retired, sampled } = std::mem::take(&mut self.unsent).sorted();
         // Not sooner: in one round a slot is one series, whoever reads it in whatever order.
-        self.free.extend_from_slice(&self.retired);
-        let mut sampled = std::mem::take(&mut self.sampled);
-        sampled.sort_unstable();
-        Round {
-            at,
-            next_due_ms,
-            registered: std::mem::take(&mut self.registered),
-            retired: std::mem::take(&mut self.retired),
-            sampled,
-            cells: self.cells.clone(),
-            groups,
+        self.free.extend_from_slice(&retired);
+        Round { at, next_due_ms, registered, retired, sampled, cells: self.cells.clone(), groups }
+    }
+}
+
+impl News {
+    /// Ends a series. One that has not been told of yet is forgotten: then this is false.
+    fn retire(&mut self, slot: u32) -> bool {
+        match self.registered.iter().position(|new| new.slot == slot) {
+            Some(at) => drop(self.registered.remove(at)),
+            None => self.retired.push(slot),
         }
+        self.retired.last() == Some(&slot)
+    }
+
+    fn sorted(mut self) -> News {
+        self.sampled.sort_unstable();
+        self.sampled.dedup();
+        self
     }
 }
 
@@ -140,13 +201,41 @@ mod tests {
         book.absorb(0, &mut sinks[0], &mut maps[0]);
         let round = book.close(Now::default(), 1000, Arc::new([]));
         assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 30]));
-        assert_eq!(round.registered[0].slot, 2);
+        assert_eq!((round.registered[0].slot, round.sampled), (2, vec![0]));
         let late = sinks[1].slot(&LOAD1, Labels::default());
         sinks[1].set(late, 40);
         book.absorb(1, &mut sinks[1], &mut maps[1]);
         let round = book.close(Now::default(), 1000, Arc::new([]));
         assert_eq!((round.retired, round.cells), (vec![], vec![40, 20, 30]));
         assert_eq!(round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(), [(1, 0)]);
+    }
+
+    #[test]
+    fn between_two_rounds_a_tap_sees_every_tick() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        let mut tick = |book: &mut Book, begin: bool, end: Option<super::super::Slot>| {
+            end.into_iter().for_each(|slot| sink.retire(slot));
+            let begun = begin.then(|| sink.slot(&LOAD1, Labels::default()));
+            book.absorb(0, &mut sink, &mut map);
+            let moment = book.moment(Now::default(), 1);
+            let slots: Vec<u32> = moment.registered.iter().map(|new| new.slot).collect();
+            (begun, slots, moment.retired, moment.cells.len())
+        };
+        let (first, begun, ..) = tick(&mut book, true, None);
+        assert_eq!(begun, [0]);
+        book.close(Now::default(), 1000, Arc::new([]));
+        // Its end has not been in a round, so its slot is not free.
+        let (second, begun, ended, _) = tick(&mut book, true, first);
+        assert_eq!((begun, ended), (vec![1], vec![0]));
+        // This one no round ever knew: it is free for the next tick.
+        let (_, begun, ended, _) = tick(&mut book, false, second);
+        assert_eq!((begun, ended), (vec![], vec![1]));
+        let (_, begun, _, cells) = tick(&mut book, true, None);
+        assert_eq!((begun, cells), (vec![1], 2));
+        let round = book.close(Now::default(), 1000, Arc::new([]));
+        let slots: Vec<u32> = round.registered.iter().map(|new| new.slot).collect();
+        assert_eq!((slots, round.retired, round.sampled), (vec![1], vec![0], vec![0]));
+        assert_eq!(tick(&mut book, true, None).1, [0]);
     }
 
     #[test]
