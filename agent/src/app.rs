@@ -11,6 +11,7 @@ use crate::session::Introduction;
 use crate::spool::Spool;
 use crate::{enrol, epoch, once, sample};
 use quorate_common::backoff::Backoff;
+use crate::{enrol, epoch, once, recorder, sample};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
@@ -83,6 +84,7 @@ fn configure(common: &Common) -> Result<Config, Failure> {
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
     config.sample.check().map_err(|error| Failure::configuration(&error))?;
+    config.recorder.check().map_err(|error| Failure::configuration(&error))?;
     Ok(config)
 }
 
@@ -134,6 +136,9 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
     let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
     let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), rounds, shutdown)
+    let recorder = recorder::Shared::begin(config.recorder);
+    let outlet = sample::Outlet { rounds, tap: recorder.clone().map(|shared| Box::new(shared) as _) };
+    let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), outlet, shutdown)
         .map_err(|error| Failure::failed(&error))?;
     let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;
     let progress =
@@ -143,7 +148,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         aggregators,
         tls: tls.clone(),
         rounds: inbox,
-        answerer: Answerer::new(tls, sampling, shutdown.clone()),
+        answerer: Answerer::new(tls, sampling, recorder, shutdown.clone()),
         spool: Spool::new(config.spool),
         clock,
         rng: Box::new(SystemRng),

@@ -175,7 +175,12 @@ catalog! {
     GROUP_MAJOR_FAULTS = Counter "namedprocess_namegroup_major_page_faults_total" COUNT "faults" Process "Page faults of a group that waited for storage.";
     GROUP_MINOR_FAULTS = Counter "namedprocess_namegroup_minor_page_faults_total" COUNT "faults" Process "Page faults of a group that did not wait for storage.";
     GROUP_OLDEST_START = Gauge "namedprocess_namegroup_oldest_start_time_seconds" COUNT "seconds" Process "When the oldest process of a group started, in seconds since the Unix epoch.";
+    GROUP_OPEN_FILES = Gauge "namedprocess_namegroup_open_filedesc" COUNT "descriptors" Process "Open descriptors of a group, counted every ten rounds.";
+    GROUP_WORST_FILES = Gauge "namedprocess_namegroup_worst_fd_ratio" TENTH_MILLI "" Process "Open descriptors as a share of their limit, of the process of a group where that is highest.";
     GROUP_STATES = Gauge "namedprocess_namegroup_states" COUNT "processes" Process "Processes of a group, by state.";
+
+    UNATTRIBUTED_CPU_SECONDS = Counter "quorate_unattributed_cpu_seconds_total" CENTI "seconds" System "Processor time that no process was seen to use: of short lives, hidden processes, interrupts.";
+    PROCESSES_UNREAD = Counter "quorate_agent_processes_unread_total" COUNT "readings" System "Readings of processes that were left out because their text was not understood.";
 
     COLLECTOR_SUCCESS = Gauge "node_scrape_collector_success" COUNT "" System "Whether a collector succeeded in its last round.";
     COLLECTOR_DURATION = Gauge "node_scrape_collector_duration_seconds" TENTH_MILLI "seconds" System "How long a collector took in its last round.";

@@ -44,8 +44,8 @@ pub use collect::{Collection, Due, Setup};
 pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;
 pub use host::host_facts;
-pub use round::{GroupInfo, NewSeries, Round};
-pub use schedule::{AskError, Sampling, StartError, start};
+pub use round::{GroupInfo, Moment, NewSeries, Round, Tap};
+pub use schedule::{AskError, Outlet, Sampling, StartError, start};
 pub use sink::{Sink, Slot};
 
 use quorate_common::model::process::ProcessRow;
