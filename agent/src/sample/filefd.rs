@@ -31,7 +31,7 @@ mod tests {
         let check = |text: &str, expect: &str| assert_eq!(say(new, &[("proc/sys/fs/file-nr", text)]), expect);
         check(
             "2494\t0\t9223372036854775807\n",
-            "node_filefd_allocated 2494\nnode_filefd_maximum 9223372036854775807\n",
+            "node_filefd_allocated 2494\nnode_filefd_maximum 9223372036854776000\n",
         );
         check("1 0\n", "failed to parse `/proc/sys/fs/file-nr` line 1: `node_filefd_maximum` is missing");
         check("", "failed to parse `/proc/sys/fs/file-nr` line 1: no line");

@@ -126,7 +126,6 @@ pub(super) fn say(make: fn(&Path, u32) -> Scalars, files: &[(&str, &str)]) -> St
 #[cfg(test)]
 mod tests {
     use super::super::golden::{Board, Tree, sample};
-    use super::*;
 
     #[test]
     fn a_file_that_goes_takes_its_series_along() {
