@@ -66,7 +66,30 @@ impl Default for ProcessConfig {
 }
 
 /// Names of all collectors, for `disabled`.
-const NAMES: &[&str] = &["cpu", "memory", "load", "time", "network", "process", "filesystem", "uname"];
+const NAMES: &[&str] = &[
+    "cpu",
+    "memory",
+    "load",
+    "time",
+    "network",
+    "diskstats",
+    "vmstat",
+    "netstat",
+    "sockstat",
+    "softnet",
+    "pressure",
+    "filefd",
+    "process",
+    "conntrack",
+    "entropy",
+    "hwmon",
+    "filesystem",
+    "netclass",
+    "cpufreq",
+    "uname",
+    "os",
+    "dmi",
+];
 
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
