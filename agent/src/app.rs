@@ -9,9 +9,8 @@ use crate::encode::Cutter;
 use crate::send::{Sender, Standing};
 use crate::session::Introduction;
 use crate::spool::Spool;
-use crate::{enrol, epoch, once, sample};
-use quorate_common::backoff::Backoff;
 use crate::{enrol, epoch, once, recorder, sample};
+use quorate_common::backoff::Backoff;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
@@ -135,7 +134,6 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     };
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
     let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
-    let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), rounds, shutdown)
     let recorder = recorder::Shared::begin(config.recorder);
     let outlet = sample::Outlet { rounds, tap: recorder.clone().map(|shared| Box::new(shared) as _) };
     let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), outlet, shutdown)
