@@ -30,8 +30,8 @@ use tokio::sync::{mpsc, watch};
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Rounds that may wait for encoding; sampling skips a tick when there is no room.
 const ROUNDS_MAX: usize = 4;
-/// Sampling hangs if a round is late by this, and sending if it does not turn for this: no step of it may wait
-/// longer for the aggregator.
+/// Sampling hangs if a round is late by this, and so does sending, which takes every round, connected or not: no
+/// step of it may wait longer for the aggregator.
 const HANG_MIN: Duration = Duration::from_secs(15);
 
 /// Does what the command line says.
@@ -140,7 +140,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         .map_err(|error| Failure::failed(&error))?;
     let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;
     let progress =
-        Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, HANG_MIN);
+        Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, round_max);
     let sender = Sender {
         me,
         aggregators,
