@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench tidy lint fmt clean
+.PHONY: help build demo test bench tidy documents lint fmt clean
 
 help: ## Lists these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -10,8 +10,9 @@ help: ## Lists these commands
 build: ## Builds the three programs, optimised, into target/release
 	cargo build --release --locked -p quorate-agent -p quorate-aggregator -p quorate
 
-demo: build ## Runs an aggregator and three agents on this machine until Ctrl-C
-	$(TARGET)/release/quorate demo
+demo: ## Runs an aggregator and three agents on this machine until Ctrl-C
+	cargo build --locked -p quorate-agent -p quorate-aggregator -p quorate
+	$(TARGET)/debug/quorate demo
 
 test: ## Installs what the tests need and runs all of them
 	.ci/run
@@ -22,6 +23,9 @@ bench: ## Measures the figures into target/bench/results.json; flags in BENCH
 
 tidy: ## Runs the checks of the code's own shape
 	cargo nextest run --locked --workspace --profile tidy
+
+documents: ## Writes docs/config.md, docs/metrics.md and deploy/config from the code
+	QUORATE_WRITE_DOCUMENTS=1 cargo nextest run --locked -p quorate-tests --test tidy documents::they_say
 
 lint: ## Runs clippy as the tests do
 	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -55,9 +55,10 @@ pub struct ConfigError {
 #[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Advertise {
-    /// What enrolment tells agents to connect to.
+    /// What enrolment tells agents to connect to, each `host:port`; empty: the hosts that `init` was given, with
+    /// the port listened on.
     pub grpc: Vec<String>,
-    /// What stands in tokens.
+    /// What stands in tokens, for the enrolment port; as above.
     pub enrol: Vec<String>,
 }
 

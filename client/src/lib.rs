@@ -17,7 +17,7 @@ mod quantity;
 mod table;
 mod view;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use cli::Cli;
 use command::token::WrongRole;
 use config::ConfigError;
@@ -28,6 +28,11 @@ use quorate_common::program::{CONFIGURATION, SUCCESS, USAGE};
 // The look is shared with the doctor of the agent; here it keeps its short names.
 use quorate_common::terminal::{mark, text};
 use std::process::ExitCode;
+
+/// The words of the command line, for whoever writes documents about them.
+pub fn words() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the program and gives its exit code: 0 success, 1 failure, 2 wrong usage, 78 bad configuration.
 pub fn main() -> ExitCode {

@@ -24,13 +24,13 @@ impl Output {
     /// The streams of this process.
     pub fn new(format: Format, choice: Colour, environment: &Environment) -> Output {
         let color = colour_choice(choice, environment, io::stdout().is_terminal());
-        let marks = Marks::of_locale(environment);
+        let marks = Marks { width: terminal_width(), ..Marks::of_locale(environment) };
         Output::to(Box::new(io::stdout()), Box::new(io::stderr()), format).with_look(color, marks)
     }
 
     /// Any two streams, without colour, with Unicode.
     pub fn to(results: Box<dyn Write + Send>, messages: Box<dyn Write + Send>, format: Format) -> Output {
-        Output { results, messages, format, color: false, marks: Marks { unicode: true } }
+        Output { results, messages, format, color: false, marks: Marks { unicode: true, width: None } }
     }
 
     /// The same streams with another look.
@@ -101,6 +101,12 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The columns of the terminal that results go to; none if they go elsewhere, or if it does not know.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 /// JSON with every character that steers a terminal escaped. Outside of strings JSON has none of them but

@@ -190,8 +190,9 @@ fn overrides(program: &str, environment: &Environment) -> Vec<(String, Vec<Strin
         Some((alias.name.to_owned(), alias.key.split('.').map(String::from).collect(), text))
     });
     let ours = environment.0.iter().filter_map(|(name, text)| {
-        let (section, key) = name.strip_prefix("QUORATE_")?.split_once("__")?;
-        let path = format!("{section}__{key}").to_lowercase();
+        let rest = name.strip_prefix("QUORATE_")?;
+        // `QUORATE__KEY` is a key outside every section; without two underscores it is no key of ours.
+        let path = rest.strip_prefix('_').or_else(|| rest.contains("__").then_some(rest))?.to_lowercase();
         Some((name.clone(), path.split("__").map(String::from).collect(), text.clone()))
     });
     known.chain(ours).collect()

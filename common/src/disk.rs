@@ -6,6 +6,7 @@ mod memory;
 
 pub use memory::{Fault, MemoryDisk, Operation};
 
+use crate::durable;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -45,9 +46,6 @@ pub trait Disk: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDisk;
 
-/// Ending of the file that becomes another one when it is complete.
-const UNFINISHED: &str = ".unfinished";
-
 impl Disk for SystemDisk {
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
@@ -56,22 +54,11 @@ impl Disk for SystemDisk {
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_owned();
-        name.push(UNFINISHED);
-        let unfinished = path.with_file_name(name);
-        // What a crash left behind is not ours to finish.
-        match fs::remove_file(&unfinished) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        write_new(&unfinished, content)?;
-        fs::rename(&unfinished, path)?;
-        sync_parent(path)
+        durable::replace(path, content, durable::PRIVATE)
     }
 
     fn create_exclusive(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        write_new(path, content)?;
-        sync_parent(path)
+        durable::create(path, content, durable::PRIVATE)
     }
 
     fn append(&self, path: &Path, content: &[u8]) -> io::Result<()> {
@@ -80,7 +67,7 @@ impl Disk for SystemDisk {
 
     fn sync(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_data()?;
-        sync_parent(path)
+        durable::sync_directory_of(path)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
@@ -88,7 +75,9 @@ impl Disk for SystemDisk {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name();
-            if entry.file_type()?.is_file() && !name.as_encoded_bytes().ends_with(UNFINISHED.as_bytes()) {
+            if entry.file_type()?.is_file()
+                && !name.as_encoded_bytes().ends_with(durable::UNFINISHED.as_bytes())
+            {
                 names.push(name);
             }
         }
@@ -99,18 +88,6 @@ impl Disk for SystemDisk {
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
-/// A new name survives when its directory does.
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
 }
 
 fn fits(content: &[u8], bytes_max: u64) -> io::Result<()> {

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Readable by its owner only.
 pub const PRIVATE: u32 = 0o600;
+/// What the name of a file ends with while it is being written.
+pub(crate) const UNFINISHED: &str = ".tmp";
 /// Readable by everybody.
 pub const PUBLIC: u32 = 0o644;
 
@@ -55,11 +57,11 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 
 fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
+    name.push(UNFINISHED);
     PathBuf::from(name)
 }
 
-fn sync_directory_of(path: &Path) -> Result<()> {
+pub(crate) fn sync_directory_of(path: &Path) -> Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),

@@ -13,6 +13,7 @@ mod identity;
 mod liveness;
 mod membership;
 mod once;
+mod processes;
 mod python;
 mod rate;
 mod reflection;

@@ -28,6 +28,27 @@ async fn a_restarted_aggregator_knows_its_members_and_agents_come_back() {
     cluster.until_all("are up", &["n1", "n2"], Liveness::Up, UP_MAX).await;
     figure("restart.up_again_ms", now().since(begin).as_millis());
     cluster.recorder.record().assert_never(Liveness::Down, &["n1", "n2"], begin);
+    for node in ["n1", "n2"] {
+        let delivery = crate::delivery::delivery(&cluster, node).await.unwrap();
+        // The memory of the run before is gone and is said to be; nothing else is lost.
+        assert!(delivery.dropped_by_cause.keys().all(|cause| cause == "earlier"), "{node}: {delivery:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_aggregator_is_missed_by_nobody_once_it_is_back() {
+    let (cluster, _agents) = Cluster::with_voters(programs!(), &["n1", "n2", "n3"]).await;
+    let begin = now();
+    cluster.aggregator.kill();
+    let cluster = cluster.revive_aggregator().await;
+    cluster.until_all("are up", &["n1", "n2", "n3"], Liveness::Up, UP_MAX).await;
+    figure("restart.up_again_after_kill_ms", now().since(begin).as_millis());
+    cluster.recorder.record().assert_never(Liveness::Down, &["n1", "n2", "n3"], begin);
+    for node in ["n1", "n2", "n3"] {
+        let delivery = crate::delivery::delivery(&cluster, node).await.unwrap();
+        // The memory of the run before is gone and is said to be; nothing else is lost.
+        assert!(delivery.dropped_by_cause.keys().all(|cause| cause == "earlier"), "{node}: {delivery:?}");
+    }
 }
 
 #[tokio::test]
@@ -89,5 +110,21 @@ async fn programs_without_their_state_say_so() {
         assert_eq!(ended.stderr.lines().filter(|line| line.contains(expect)).count(), 1, "{}", ended.stderr);
     };
     check(&programs.agent, "this node is not enrolled: there is no `/nonexistent/quorate/agent.key`").await;
-    check(&programs.aggregator, "failed to read `/nonexistent/quorate/ca/root.crt`").await;
+    let empty = "`/nonexistent/quorate` holds no authority: run `quorate-aggregator init` first";
+    check(&programs.aggregator, empty).await;
+}
+
+#[tokio::test]
+async fn a_state_directory_has_one_process() {
+    let (cluster, agents) = Cluster::with_voters(programs!(), &["n1"]).await;
+    let own = cluster.dir().join("agents/n1");
+    let again = cluster.run_agent("second", &["run".as_ref(), "--dir".as_ref(), own.as_os_str()]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    let expect = format!("is in use by process {}", agents[0].pid);
+    assert!(again.stderr.contains(&expect), "{expect}: {}", again.stderr);
+    let state = cluster.dir().join("aggregator");
+    let args = ["run".as_ref(), "--dir".as_ref(), state.as_os_str(), "--listen-grpc=127.0.0.1:0".as_ref()];
+    let again: Ended = Process::run(cluster.dir(), "second", &programs!().aggregator, &args).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("is in use by process"), "{}", again.stderr);
 }

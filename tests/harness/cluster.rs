@@ -12,6 +12,7 @@ use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
 use quorate_proto::v1::create_token_request::Subject;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
 use quorate_proto::v1::{Liveness, MemberRole, Role};
+use rustix::process::Signal;
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -87,9 +88,15 @@ impl Cluster {
 
     /// Stops the aggregator and starts it again where it was.
     pub async fn restart_aggregator(self) -> Cluster {
-        let Cluster { aggregator, recorder, channel, doors, programs, dir } = self;
+        self.aggregator.signal(Signal::TERM);
+        self.revive_aggregator().await
+    }
+
+    /// Waits for the end of an aggregator that was told to end, or killed, and starts it again where it was.
+    pub async fn revive_aggregator(self) -> Cluster {
+        let Cluster { mut aggregator, recorder, channel, doors, programs, dir } = self;
         drop((recorder, channel));
-        aggregator.stop().await;
+        aggregator.ended().await;
         let (aggregator, doors) = listen(&programs, dir.path(), &doors.grpc, &doors.enrol).await;
         let admin = Files::below(&dir.path().join("aggregator/admin"), "admin");
         let channel = admin.open(&doors.grpc).await.unwrap();

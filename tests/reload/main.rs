@@ -29,6 +29,8 @@ struct Aggregator {
     made: Initialised,
     child: Child,
     log: Lines<BufReader<ChildStderr>>,
+    /// Lines that were read and that nobody asked for yet.
+    early: Vec<String>,
     address: String,
 }
 
@@ -53,20 +55,24 @@ impl Aggregator {
             .spawn()
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut aggregator = Aggregator { dir, made, child, log, address: String::new() };
+        let mut aggregator = Aggregator { dir, made, child, log, early: Vec::new(), address: String::new() };
         let listens = aggregator.line_with("aggregator listens").await;
         aggregator.address = listens["grpc"].as_str().unwrap().to_owned();
         aggregator
     }
 
-    /// The next line of the log that contains `part`.
+    /// The first line of the log that contains `part` and was not given before.
     async fn line_with(&mut self, part: &str) -> serde_json::Value {
+        if let Some(at) = self.early.iter().position(|line| line.contains(part)) {
+            return serde_json::from_str(&self.early.remove(at)).unwrap();
+        }
         let find = async {
             loop {
                 let line = self.log.next_line().await.unwrap().expect("the aggregator ended");
                 if line.contains(part) {
                     return serde_json::from_str(&line).unwrap();
                 }
+                self.early.push(line);
             }
         };
         tokio::time::timeout(PATIENCE, find).await.unwrap_or_else(|_| panic!("no line with `{part}`"))

@@ -5,7 +5,7 @@
 
 use super::error::SampleError;
 use super::rate::{self, Pace, RateError};
-use super::round::{Book, GroupInfo, Round, SlotMap};
+use super::round::{Book, GroupInfo, Moment, Round, SlotMap};
 use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
 use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
@@ -49,7 +49,15 @@ pub struct Collection {
     groups: Arc<[GroupInfo]>,
     collectors: Vec<Collector>,
     own: Own,
-    /// Distance between ticks when nobody asks for more.
+    /// Distance between rounds when nobody asks for more.
+    round_ms: u32,
+    quick: Quick,
+}
+
+/// What runs in each round runs at each tick, for a tap.
+#[derive(Clone, Copy)]
+struct Quick {
+    round_ms: u32,
     tick_ms: u32,
 }
 
@@ -57,7 +65,10 @@ struct Collector {
     group: u32,
     name: &'static str,
     pace: Pace,
+    /// When it runs again.
     due: BootTime,
+    /// When its samples go into a round again.
+    round_due: BootTime,
     runner: Runner,
     map: SlotMap,
     is_failing: bool,
@@ -93,6 +104,7 @@ impl Collection {
                 name,
                 pace: Pace::new(interval_ms),
                 due: BootTime(0),
+                round_due: BootTime(0),
                 runner: Runner::start(sampler, &setup.clock)?,
                 map: SlotMap::default(),
                 is_failing: false,
@@ -117,17 +129,37 @@ impl Collection {
             groups: groups.into(),
             collectors,
             own,
-            tick_ms: interval_ms,
+            round_ms: interval_ms,
+            quick: Quick { round_ms: 0, tick_ms: u32::MAX },
         })
     }
 
     /// One round, stamped `at`.
     pub fn round(&mut self, at: Now, next_due_ms: u32, due: Due) -> Round {
+        self.sample(at, due);
+        self.close(at, next_due_ms, due)
+    }
+
+    /// What was sampled and not yet in a round, as a round stamped `at`. Of collectors that run more often for a
+    /// tap it holds no more than their interval says, however dense the rounds are.
+    pub fn close(&mut self, at: Now, next_due_ms: u32, due: Due) -> Round {
+        let mut held = Vec::new();
+        for collector in &mut self.collectors {
+            if due == Due::All || collector.round_due <= at.boot {
+                collector.round_due = following(at.boot, collector.pace.interval_ms());
+            } else {
+                held.push(collector.group);
+            }
+        }
+        self.book.close(at, next_due_ms, Arc::clone(&self.groups), &held)
+    }
+
+    /// Runs what is due. What it says goes into the next round too.
+    pub fn sample(&mut self, at: Now, due: Due) -> Moment<'_> {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
             if due == Due::All || collector.due <= at.boot {
-                let ns = u64::from(collector.pace.interval_ms()) * 1_000_000;
-                collector.due = BootTime((at.boot.0 / ns + 1).saturating_mul(ns));
+                collector.due = following(at.boot, collector.sample_ms(self.quick));
                 collector.runner.call(at);
                 called.push(index);
             }
@@ -142,7 +174,13 @@ impl Collection {
         }
         self.own.report(self.collectors.iter().map(|collector| &collector.runner));
         self.book.absorb(self.own.group, &mut self.own.sink, &mut self.own.map);
-        self.book.close(at, next_due_ms, Arc::clone(&self.groups))
+        self.book.moment(at, self.groups.len() as u32)
+    }
+
+    /// Lets collectors that run in each round of `round_ms` run at each tick of `tick_ms`, for a tap. What is sent
+    /// of them stays as it is.
+    pub fn quicken(&mut self, round_ms: u32, tick_ms: u32) {
+        self.quick = Quick { round_ms, tick_ms };
     }
 
     /// Other intervals than the collectors' own, by name. Only before the first round.
@@ -152,11 +190,11 @@ impl Collection {
             if let Some(&interval_ms) = intervals_ms.get(one.name) {
                 one.pace = Pace::new(interval_ms);
                 group.interval_ms = interval_ms;
-                self.tick_ms = self.tick_ms.min(interval_ms);
+                self.round_ms = self.round_ms.min(interval_ms);
             }
         }
         if let Some(own) = groups.last_mut() {
-            own.interval_ms = self.tick_ms;
+            own.interval_ms = self.round_ms;
         }
         self.groups = groups.into();
         self
@@ -186,24 +224,25 @@ impl Collection {
     }
 
     /// Moves the series of collectors whose interval changed to groups of their new interval, to be sampled in
-    /// the next round. Gives the distance between ticks that this takes.
+    /// the next round. Gives the distance between rounds that this takes.
     pub fn settle(&mut self, now: BootTime) -> u32 {
-        let mut tick_ms = self.tick_ms;
+        let mut round_ms = self.round_ms;
         for one in &mut self.collectors {
             one.pace.expire(now);
             let interval_ms = one.pace.interval_ms();
-            tick_ms = tick_ms.min(interval_ms);
+            round_ms = round_ms.min(interval_ms);
             if self.groups[one.group as usize].interval_ms != interval_ms {
-                one.group = group_of(&mut self.groups, one.group, interval_ms);
-                self.book.regroup(one.group, &mut one.map);
-                one.due = BootTime(0);
+                let group = group_of(&mut self.groups, one.group, interval_ms);
+                self.book.regroup((one.group, group), &mut one.map);
+                (one.group, one.due, one.round_due) = (group, BootTime(0), BootTime(0));
             }
         }
-        if self.groups[self.own.group as usize].interval_ms != tick_ms {
-            self.own.group = group_of(&mut self.groups, self.own.group, tick_ms);
-            self.book.regroup(self.own.group, &mut self.own.map);
+        if self.groups[self.own.group as usize].interval_ms != round_ms {
+            let group = group_of(&mut self.groups, self.own.group, round_ms);
+            self.book.regroup((self.own.group, group), &mut self.own.map);
+            self.own.group = group;
         }
-        tick_ms
+        round_ms
     }
 
     /// Says how many rounds did not take place since the start: because the queue was full, and because it
@@ -234,7 +273,19 @@ fn group_of(groups: &mut Arc<[GroupInfo]>, like: u32, interval_ms: u32) -> u32 {
     group
 }
 
+/// The first whole interval after `now`.
+fn following(now: BootTime, interval_ms: u32) -> BootTime {
+    let ns = u64::from(interval_ms) * 1_000_000;
+    BootTime((now.0 / ns + 1).saturating_mul(ns))
+}
+
 impl Collector {
+    /// How often it runs. A rate that somebody asks for goes to the tap too, if it is shorter still.
+    fn sample_ms(&self, quick: Quick) -> u32 {
+        let interval_ms = self.pace.interval_ms();
+        if self.pace.usual_ms() > quick.round_ms { interval_ms } else { interval_ms.min(quick.tick_ms) }
+    }
+
     /// Takes over what it said, or that it failed; the log hears of a change only.
     fn judge(&mut self, result: Result<(), SampleError>, took: Duration, (book, own): (&mut Book, &mut Own)) {
         let has_failed = result.is_err();

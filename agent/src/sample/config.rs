@@ -25,8 +25,13 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProcessConfig {
-    /// How many groups are at the top by processor time, and how many by memory, 0 to 1000.
+    /// How many groups are at the top by processor time, and how many each by memory, storage traffic and open
+    /// descriptors, 0 to 1000.
     pub top: usize,
+    /// Programs that are series at once and for good, even without a process: `postgres` is a program's name,
+    /// `java:.*kafka.*` groups all programs whose whole name matches the pattern under `java`. The name is the
+    /// kernel's, of at most 15 bytes; command lines are not looked at. At most 100.
+    pub watch: Vec<String>,
     /// A group that has lived this long becomes a series.
     pub enter_life_ms: u32,
     /// A group that was at the top this long becomes a series.
@@ -60,6 +65,7 @@ impl Default for ProcessConfig {
     fn default() -> ProcessConfig {
         ProcessConfig {
             top: 20,
+            watch: Vec::new(),
             enter_life_ms: 30_000,
             enter_top_ms: 10_000,
             leave_ms: 300_000,
@@ -71,7 +77,30 @@ impl Default for ProcessConfig {
 }
 
 /// Names of all collectors, for `disabled`.
-const NAMES: &[&str] = &["cpu", "memory", "load", "time", "network", "process", "filesystem", "uname"];
+const NAMES: &[&str] = &[
+    "cpu",
+    "memory",
+    "load",
+    "time",
+    "network",
+    "diskstats",
+    "vmstat",
+    "netstat",
+    "sockstat",
+    "softnet",
+    "pressure",
+    "filefd",
+    "process",
+    "conntrack",
+    "entropy",
+    "hwmon",
+    "filesystem",
+    "netclass",
+    "cpufreq",
+    "uname",
+    "os",
+    "dmi",
+];
 
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,6 +131,14 @@ pub enum ConfigError {
         /// What was named.
         name: String,
     },
+    /// A program that cannot be watched.
+    #[error("`process.watch`: `{entry}` {why}")]
+    Watch {
+        /// What stands there.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A collector that there is not.
     #[error("`disabled` names `{name}`, expected one of {}", NAMES.join(", "))]
     Collector {
@@ -123,6 +160,9 @@ impl Config {
         range("process.groups_max", self.process.groups_max as u64, 0, 2000)?;
         range("process.descriptors_max", self.process.descriptors_max as u64, 0, 1 << 20)?;
         self.intervals_ms.iter().try_for_each(|(name, value)| interval(name, *value))?;
+        #[cfg(target_os = "linux")]
+        super::process::Watch::parse(&self.process.watch)
+            .map_err(|(entry, why)| ConfigError::Watch { entry, why })?;
         match self.disabled.iter().find(|name| !NAMES.contains(&name.as_str())) {
             Some(name) => Err(ConfigError::Collector { name: name.chars().take(80).collect() }),
             None => Ok(()),
@@ -169,6 +209,11 @@ mod tests {
         assert_eq!(check(r#"{"interval_ms":1000,"process":{"top":5},"disabled":["network"]}"#), "fine");
         assert_eq!(check(r#"{"interval_ms":1}"#), "`interval_ms` is 1, expected 100 to 60000");
         assert_eq!(check(r#"{"process":{"top":1001}}"#), "`process.top` is 1001, expected 0 to 1000");
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            check(r#"{"process":{"watch":["a","b:("]}}"#),
+            "`process.watch`: `b:(` error: unclosed group"
+        );
         assert!(
             check(r#"{"disabled":["gpu"]}"#).starts_with("`disabled` names `gpu`, expected one of cpu, ")
         );

@@ -63,6 +63,11 @@ impl Pace {
         Pace { usual_ms: usual_ms.max(1), faster: None }
     }
 
+    /// The interval when nobody asks.
+    pub fn usual_ms(&self) -> u32 {
+        self.usual_ms
+    }
+
     /// The interval that is in force.
     pub fn interval_ms(&self) -> u32 {
         self.faster.map_or(self.usual_ms, |(faster_ms, _)| faster_ms)

@@ -14,11 +14,11 @@ pub struct Round {
     pub next_due_ms: u32,
     /// Series that begin, in the order of their slots.
     pub registered: Vec<NewSeries>,
-    /// Slots that end. A slot is never used again.
+    /// Slots that end. A slot is used again in a later round at the earliest, never in this one.
     pub retired: Vec<u32>,
     /// Groups that were sampled; the others have no sample at this tick.
     pub sampled: Vec<u32>,
-    /// The newest cell of every slot that ever was, indexed by slot; of a retired one the last.
+    /// The newest cell of every slot, indexed by slot; that of a retired one means nothing.
     pub cells: Vec<i64>,
     /// All groups so far, indexed by group; none ever changes.
     pub groups: Arc<[GroupInfo]>,
@@ -29,7 +29,8 @@ pub struct Round {
 pub struct NewSeries {
     /// Its group.
     pub group: u32,
-    /// Its slot: dense, counted up over the whole agent, never reused within one start.
+    /// Its slot, over the whole agent: the smallest table that holds the series that live at once. After its
+    /// series has ended it may be another's.
     pub slot: u32,
     /// What it is.
     pub spec: SeriesSpec,
@@ -48,10 +49,51 @@ pub struct GroupInfo {
     pub class: SeriesClass,
 }
 
+/// What was sampled at one tick, for whoever follows every tick, those too that are not sent.
+#[derive(Clone, Debug)]
+pub struct Moment<'a> {
+    /// When.
+    pub at: Now,
+    /// How many groups there are.
+    pub groups: u32,
+    /// Slots that end.
+    pub retired: Vec<u32>,
+    /// Series that begin; none in a slot that ends at this tick.
+    pub registered: Vec<NewSeries>,
+    /// Groups that were sampled.
+    pub sampled: Vec<u32>,
+    /// The newest cell of every slot.
+    pub cells: &'a [i64],
+}
+
+/// Follows every tick, in the sampling thread.
+pub trait Tap: Send {
+    /// How often it wants one.
+    fn interval_ms(&self) -> u32;
+
+    /// Takes in one tick.
+    fn take(&mut self, moment: &Moment<'_>);
+}
+
 /// Numbers the series of all sinks and holds their newest cells.
+///
+/// Two read along: rounds that are sent, and a tap that sees every tick between them too. A slot is free when
+/// both have heard that its series has ended.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     cells: Vec<i64>,
+    /// Not yet in a round.
+    unsent: News,
+    /// Not yet in a moment.
+    untold: News,
+    free: Vec<u32>,
+    /// Slots of series that came and went without being in a round; free after the next moment.
+    passed: Vec<u32>,
+}
+
+/// What happened since somebody last looked.
+#[derive(Debug, Default)]
+struct News {
     registered: Vec<NewSeries>,
     retired: Vec<u32>,
     sampled: Vec<u32>,
@@ -71,7 +113,8 @@ impl Book {
     pub fn absorb(&mut self, group: u32, sink: &mut Sink, map: &mut SlotMap) {
         // Ends come first: the sink may give out their places again from here on.
         for local in sink.take_gone() {
-            self.retired.push(std::mem::replace(&mut map.slots[local as usize], NONE));
+            let slot = std::mem::replace(&mut map.slots[local as usize], NONE);
+            self.end(slot);
         }
         map.slots.resize(sink.cells().len(), NONE);
         map.specs.resize(sink.cells().len(), None);
@@ -85,39 +128,74 @@ impl Book {
                 self.cells[*slot as usize] = *cell;
             }
         }
-        self.sampled.push(group);
+        self.untold.sampled.push(group);
+        self.unsent.sampled.push(group);
     }
 
-    /// Ends all series of a map and begins them again, with their newest cells, in another group.
-    pub fn regroup(&mut self, group: u32, map: &mut SlotMap) {
+    /// What was absorbed since the last moment. Comes before the round of the same tick.
+    pub fn moment(&mut self, at: Now, groups: u32) -> Moment<'_> {
+        self.free.append(&mut self.passed);
+        let News { registered, retired, sampled } = std::mem::take(&mut self.untold).sorted();
+        Moment { at, groups, retired, registered, sampled, cells: &self.cells }
+    }
+
+    /// Ends all series of a map and begins them again, with their newest cells, in another group. Comes before
+    /// what is due at a tick, never between its moment and its round.
+    pub fn regroup(&mut self, (from, to): (u32, u32), map: &mut SlotMap) {
+        // What was sampled between two rounds is sampled again before the next one: its series start anew.
+        self.unsent.sampled.retain(|group| *group != from);
         let live = map.slots.iter_mut().zip(&map.specs).filter(|(slot, _)| **slot != NONE);
         for (slot, spec) in live.filter_map(|(slot, spec)| Some((slot, spec.as_ref()?))) {
             let cell = self.cells[*slot as usize];
-            self.retired.push(*slot);
-            *slot = self.begin(group, spec.clone(), cell);
+            self.end(*slot);
+            *slot = self.begin(to, spec.clone(), cell);
+        }
+    }
+
+    fn end(&mut self, slot: u32) {
+        self.untold.retire(slot);
+        if !self.unsent.retire(slot) {
+            self.passed.push(slot);
         }
     }
 
     fn begin(&mut self, group: u32, spec: SeriesSpec, cell: i64) -> u32 {
-        let slot = self.cells.len() as u32;
-        self.cells.push(cell);
-        self.registered.push(NewSeries { group, slot, spec });
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.cells.push(0);
+            (self.cells.len() - 1) as u32
+        });
+        self.cells[slot as usize] = cell;
+        let new = NewSeries { group, slot, spec };
+        self.untold.registered.push(new.clone());
+        self.unsent.registered.push(new);
         slot
     }
 
-    /// What was absorbed since the last round.
-    pub fn close(&mut self, at: Now, next_due_ms: u32, groups: Arc<[GroupInfo]>) -> Round {
-        let mut sampled = std::mem::take(&mut self.sampled);
-        sampled.sort_unstable();
-        Round {
-            at,
-            next_due_ms,
-            registered: std::mem::take(&mut self.registered),
-            retired: std::mem::take(&mut self.retired),
-            sampled,
-            cells: self.cells.clone(),
-            groups,
+    /// What was absorbed since the last round; samples of the `held` groups wait for a later one.
+    pub fn close(&mut self, at: Now, next_due_ms: u32, groups: Arc<[GroupInfo]>, held: &[u32]) -> Round {
+        let News { registered, retired, sampled } = std::mem::take(&mut self.unsent).sorted();
+        let (held, sampled) = sampled.into_iter().partition(|group| held.contains(group));
+        self.unsent.sampled = held;
+        // Not sooner: in one round a slot is one series, whoever reads it in whatever order.
+        self.free.extend_from_slice(&retired);
+        Round { at, next_due_ms, registered, retired, sampled, cells: self.cells.clone(), groups }
+    }
+}
+
+impl News {
+    /// Ends a series. One that has not been told of yet is forgotten: then this is false.
+    fn retire(&mut self, slot: u32) -> bool {
+        match self.registered.iter().position(|new| new.slot == slot) {
+            Some(at) => drop(self.registered.remove(at)),
+            None => self.retired.push(slot),
         }
+        self.retired.last() == Some(&slot)
+    }
+
+    fn sorted(mut self) -> News {
+        self.sampled.sort_unstable();
+        self.sampled.dedup();
+        self
     }
 }
 
@@ -128,7 +206,7 @@ mod tests {
     use quorate_common::model::label::Labels;
 
     #[test]
-    fn slots_are_dense_and_never_reused() {
+    fn slots_are_dense_and_reused_in_a_later_round() {
         let (mut book, mut maps) = (Book::default(), [SlotMap::default(), SlotMap::default()]);
         let mut sinks = [Sink::default(), Sink::default()];
         let first = sinks[0].slot(&LOAD1, Labels::default());
@@ -138,20 +216,11 @@ mod tests {
         for (group, (sink, map)) in sinks.iter_mut().zip(&mut maps).enumerate() {
             book.absorb(group as u32, sink, map);
         }
-        let round = book.close(Now::default(), 1000, Arc::new([]));
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
         assert_eq!((round.cells, round.sampled), (vec![10, 20], vec![0, 1]));
         assert_eq!(
             round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(),
             [(0, 0), (1, 1)]
-        );
-
-        book.regroup(5, &mut maps[1]);
-        let round = book.close(Now::default(), 1000, Arc::new([]));
-        assert_eq!((round.retired, round.cells), (vec![1], vec![10, 20, 20]), "its value comes along");
-        assert_eq!(
-            round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(),
-            [(5, 2)],
-            "a new slot in the new group"
         );
 
         sinks[0].retire(first);
@@ -159,8 +228,89 @@ mod tests {
         let again = sinks[0].slot(&LOAD1, Labels::default());
         sinks[0].set(again, 30);
         book.absorb(0, &mut sinks[0], &mut maps[0]);
-        let round = book.close(Now::default(), 1000, Arc::new([]));
-        assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 20, 30]));
-        assert_eq!(round.registered[0].slot, 3);
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
+        assert_eq!((round.retired, round.cells), (vec![0], vec![10, 20, 30]));
+        assert_eq!((round.registered[0].slot, round.sampled), (2, vec![0]));
+        let late = sinks[1].slot(&LOAD1, Labels::default());
+        sinks[1].set(late, 40);
+        book.absorb(1, &mut sinks[1], &mut maps[1]);
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
+        assert_eq!((round.retired, round.cells), (vec![], vec![40, 20, 30]));
+        assert_eq!(round.registered.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>(), [(1, 0)]);
+    }
+
+    #[test]
+    fn another_group_means_other_slots_and_the_same_values() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        let slot = sink.slot(&LOAD1, Labels::default());
+        sink.set(slot, 10);
+        let places = |new: &[NewSeries]| new.iter().map(|new| (new.group, new.slot)).collect::<Vec<_>>();
+        book.absorb(0, &mut sink, &mut map);
+        book.regroup((0, 5), &mut map);
+        book.absorb(5, &mut sink, &mut map);
+        let moment = book.moment(Now::default(), 6);
+        assert_eq!((places(&moment.registered), moment.retired), (vec![(5, 1)], vec![]), "never told");
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
+        assert_eq!(
+            (places(&round.registered), round.retired, round.sampled),
+            (vec![(5, 1)], vec![], vec![5])
+        );
+
+        book.regroup((5, 0), &mut map);
+        assert_eq!(places(&book.moment(Now::default(), 6).registered), [(0, 0)], "the free slot");
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
+        assert_eq!((round.retired, round.sampled), (vec![1], vec![]), "not sampled since");
+        assert_eq!(round.cells[0], 10, "its value comes along");
+    }
+
+    #[test]
+    fn what_is_held_comes_later() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        book.absorb(0, &mut sink, &mut map);
+        book.absorb(1, &mut sink, &mut map);
+        let mut sampled = |held: &[u32]| book.close(Now::default(), 1000, Arc::new([]), held).sampled;
+        assert_eq!((sampled(&[1]), sampled(&[]), sampled(&[])), (vec![0], vec![1], vec![]));
+    }
+
+    #[test]
+    fn between_two_rounds_a_tap_sees_every_tick() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        let mut tick = |book: &mut Book, begin: bool, end: Option<super::super::Slot>| {
+            end.into_iter().for_each(|slot| sink.retire(slot));
+            let begun = begin.then(|| sink.slot(&LOAD1, Labels::default()));
+            book.absorb(0, &mut sink, &mut map);
+            let moment = book.moment(Now::default(), 1);
+            let slots: Vec<u32> = moment.registered.iter().map(|new| new.slot).collect();
+            (begun, slots, moment.retired, moment.cells.len())
+        };
+        let (first, begun, ..) = tick(&mut book, true, None);
+        assert_eq!(begun, [0]);
+        book.close(Now::default(), 1000, Arc::new([]), &[]);
+        // Its end has not been in a round, so its slot is not free.
+        let (second, begun, ended, _) = tick(&mut book, true, first);
+        assert_eq!((begun, ended), (vec![1], vec![0]));
+        // This one no round ever knew: it is free for the next tick.
+        let (_, begun, ended, _) = tick(&mut book, false, second);
+        assert_eq!((begun, ended), (vec![], vec![1]));
+        let (_, begun, _, cells) = tick(&mut book, true, None);
+        assert_eq!((begun, cells), (vec![1], 2));
+        let round = book.close(Now::default(), 1000, Arc::new([]), &[]);
+        let slots: Vec<u32> = round.registered.iter().map(|new| new.slot).collect();
+        assert_eq!((slots, round.retired, round.sampled), (vec![1], vec![0], vec![0]));
+        assert_eq!(tick(&mut book, true, None).1, [0]);
+    }
+
+    #[test]
+    fn ten_thousand_groups_that_come_and_go_leave_few_cells() {
+        let (mut book, mut map, mut sink) = (Book::default(), SlotMap::default(), Sink::default());
+        let (mut last, mut cells) = (Vec::new(), 0);
+        for _ in 0..100 {
+            let next: Vec<_> = (0..100 * 15).map(|_| sink.slot(&LOAD1, Labels::default())).collect();
+            std::mem::replace(&mut last, next).into_iter().for_each(|slot| sink.retire(slot));
+            book.absorb(0, &mut sink, &mut map);
+            cells = book.close(Now::default(), 1000, Arc::new([]), &[]).cells.len();
+        }
+        // Those that live, and those that ended in the same round.
+        assert_eq!((cells, map.slots.len()), (2 * 1500, 2 * 1500));
     }
 }

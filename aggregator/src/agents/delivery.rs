@@ -15,6 +15,9 @@ pub enum Cause {
     Overflow,
     /// The node has more series than it may.
     Quota,
+    /// Collected before this process first heard of this start of the agent: acknowledged to an earlier run of
+    /// ours, whose memory is gone, or pushed out on the node meanwhile.
+    Earlier,
 }
 
 impl Cause {
@@ -23,6 +26,7 @@ impl Cause {
         match self {
             Cause::Overflow => "overflow",
             Cause::Quota => "quota",
+            Cause::Earlier => "earlier",
         }
     }
 }
@@ -113,28 +117,24 @@ impl Delivery {
         })
     }
 
-    /// Whether a frame is known.
-    pub fn arrival(&self, epoch: Epoch, seq: u64) -> Arrival {
-        self.with(|inner| match inner.epochs.get(&epoch) {
-            Some(ledger) if ledger.contains(seq) => Arrival::Known,
-            _ => Arrival::New,
-        })
-    }
-
-    /// A new frame arrived: it sampled so many, of which so many were admitted.
+    /// A frame arrived: it sampled so many, of which so many were admitted. A known one is not counted again.
     ///
     /// Frames of a session come in order, so whatever was collected between the newest known frame and this
     /// one, and is not in this one, is gone on the node: the agent sends the oldest that it has first.
     ///
     /// # Errors
     /// The running total of the agent contradicts itself; nothing is counted then.
-    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<(), LedgerError> {
+    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<Arrival, LedgerError> {
         self.with(|inner| {
             let ledger = &mut inner.epochs.entry(epoch).or_default();
+            if ledger.contains(frame.seq) {
+                return Ok(Arrival::Known);
+            }
             let totals = Totals {
                 before: frame.collected_total.saturating_sub(frame.sampled),
                 after: frame.collected_total,
             };
+            let unheard = ledger.watermark() == 0 && ledger.above().is_empty();
             let mut lost = ledger.insert(frame.seq, frame.seq, totals)?;
             let first = ledger.watermark() + 1;
             if frame.seq > first {
@@ -144,12 +144,13 @@ impl Delivery {
             counts.collected += lost + frame.sampled;
             counts.stored += frame.admitted;
             let over_quota = frame.sampled.saturating_sub(frame.admitted);
-            for (cause, count) in [(Cause::Overflow, lost), (Cause::Quota, over_quota)] {
+            let before = if unheard { Cause::Earlier } else { Cause::Overflow };
+            for (cause, count) in [(before, lost), (Cause::Quota, over_quota)] {
                 if count > 0 {
                     *counts.dropped.entry(cause).or_default() += count;
                 }
             }
-            Ok(())
+            Ok(Arrival::New)
         })
     }
 
@@ -196,6 +197,16 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_run_was_told_is_not_the_agents_fault() {
+        let delivery = Delivery::default();
+        store(&delivery, 8, 80, 10);
+        store(&delivery, 10, 100, 10);
+        let counts = delivery.counts();
+        assert_eq!((counts.collected, counts.stored, counts.open()), (100, 20, 0));
+        assert_eq!(counts.dropped, BTreeMap::from([(Cause::Overflow, 10), (Cause::Earlier, 70)]));
+    }
+
+    #[test]
     fn a_total_that_falls_is_refused() {
         let delivery = Delivery::default();
         store(&delivery, 1, 100, 10);
@@ -205,15 +216,18 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_it_has_seen() {
+    fn counts_a_frame_once() {
         let delivery = Delivery::default();
+        let first = Counted { seq: 1, collected_total: 10, sampled: 10, admitted: 10 };
+        let second = Counted { seq: 2, collected_total: 20, ..first };
         delivery.begin(EPOCH, &[]);
-        store(&delivery, 1, 10, 10);
-        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::Known);
-        assert_eq!(delivery.arrival(EPOCH, 2), Arrival::New);
+        for (frame, expect) in [(first, Arrival::New), (first, Arrival::Known), (second, Arrival::New)] {
+            assert_eq!(delivery.stored(EPOCH, frame), Ok(expect));
+        }
+        assert_eq!((delivery.counts().collected, delivery.counts().stored), (20, 20));
         let next = Epoch { order: 2, nonce: 9 };
         assert_eq!(delivery.begin(next, &[]), (0, Vec::new()));
-        assert_eq!(delivery.arrival(EPOCH, 1), Arrival::New, "an epoch that nobody holds has ended");
+        assert_eq!(delivery.stored(EPOCH, first), Ok(Arrival::New), "an epoch that nobody holds has ended");
     }
 
     #[test]

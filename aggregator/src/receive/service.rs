@@ -15,7 +15,7 @@ use quorate_proto::convert::RegisterLimits;
 use quorate_proto::status;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_server::IngestService;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -134,6 +134,9 @@ impl Ingest {
         replies: &Replies,
         attached: &mut Attached,
     ) -> End {
+        // Made once: a frame that comes by itself would else pay for joining and leaving both lists of waiters.
+        let mut ended = pin!(attached.ended.cancelled());
+        let mut stopping = pin!(self.shutdown.asked());
         loop {
             let step = tokio::select! {
                 message = inbound.message() => match message {
@@ -145,10 +148,10 @@ impl Ingest {
                     Err(_) => return End::Theirs(StreamEnd::Lost),
                 },
                 Some(question) = attached.questions.recv() => Step::Reply(question),
-                () = attached.ended.cancelled() => {
+                () = &mut ended => {
                     return End::Ours(Status::aborted("superseded by another session of this node, or revoked"));
                 }
-                () = self.shutdown.asked() => return End::Ours(Status::unavailable("the aggregator is stopping")),
+                () = &mut stopping => return End::Ours(Status::unavailable("the aggregator is stopping")),
             };
             if let Err(end) = self.follow(node, step, replies).await {
                 return end;

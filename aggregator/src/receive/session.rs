@@ -339,12 +339,8 @@ impl LiveSession {
 
 /// Counts a frame, unless it was counted before.
 fn count(node: &NodeHandle, epoch: Epoch, counted: Counted) -> Result<Arrival, Refusal> {
-    let arrival = node.delivery.arrival(epoch, counted.seq);
-    if arrival == Arrival::New {
-        let stored = node.delivery.stored(epoch, counted);
-        stored.map_err(|source| Refusal::Count { seq: counted.seq, source })?;
-    }
-    Ok(arrival)
+    let stored = node.delivery.stored(epoch, counted);
+    stored.map_err(|source| Refusal::Count { seq: counted.seq, source })
 }
 
 /// The collector whose success a series of a group tells.

@@ -180,7 +180,7 @@ impl AdminService for Admin {
         let now = self.clock.now().wall;
         let noted = self.registry.note_rate(&actor, &request.node, detail, now).await;
         noted.map_err(|error| refused(&error))?;
-        match self.agents.set_rate(id, &name, rate, RATE_DEADLINE).await {
+        match self.agents.ask(id, &name, rate, RATE_DEADLINE).await {
             Ok(ResponseBody::Done) => Ok(Response::new(v1::SetRateResponse {})),
             Ok(_) => Err(Status::internal(format!("node `{name}` answered something else"))),
             Err(error) => Err(status::of(error.kind(), &error)),

@@ -6,6 +6,7 @@
 
 use crate::config::{self, Partial};
 use crate::output::Output;
+use crate::text::quoted;
 use anyhow::{Context, bail};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::identity::Role;
@@ -36,11 +37,8 @@ pub async fn run(args: &Args, output: &mut Output) -> anyhow::Result<u8> {
     let issued = enrol(&token, &dir, args.force, SystemClock.now().wall).await?;
     let who = format!("{} {}", token.role, issued.name);
     output.message(&format!("enrolled as {who} in `{}`, until {}", dir.display(), issued.not_after));
-    let flag = if args.dir.is_some() {
-        format!("--config {} ", dir.join(config::FILE).display())
-    } else {
-        String::new()
-    };
+    let config = dir.join(config::FILE);
+    let flag = args.dir.as_ref().map(|_| format!("--config {} ", quoted(&config))).unwrap_or_default();
     output.message(&format!("try: quorate {flag}status"));
     Ok(0)
 }

@@ -77,7 +77,7 @@ fn draw(detail: &NodeDetail, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
     }
     if !detail.resources.is_empty() {
         lines.push(Text::new());
-        lines.extend(resources(&detail.resources));
+        lines.extend(resources(&detail.resources, marks));
     }
     if !detail.components.is_empty() {
         lines.push(Text::new());
@@ -133,7 +133,7 @@ fn samples(delivery: &Delivery) -> Vec<Text> {
     lines
 }
 
-fn resources(resources: &[ResourceUsage]) -> Vec<Text> {
+fn resources(resources: &[ResourceUsage], marks: Marks) -> Vec<Text> {
     let mut table = Table::new(&[left("  RESOURCE"), right("USED"), right("IN USE"), right("OF")]);
     for usage in resources {
         let percent = usage.usage_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent:.1} %"));
@@ -144,7 +144,7 @@ fn resources(resources: &[ResourceUsage]) -> Vec<Text> {
             Text::plain(amount(usage.resource_type, usage.total_available)),
         ]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 /// Processor time is in seconds a second, the network in bytes a second, the rest in bytes.
@@ -171,7 +171,7 @@ fn components(detail: &NodeDetail, marks: Marks) -> Vec<Text> {
             Text::plain(details.join(" ")),
         ]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 fn field(name: &str) -> Text {

@@ -46,9 +46,9 @@ fn draw(list: &NodeList, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
         left("LIVENESS"),
         left("HEALTH"),
         right("HEARD"),
-        right("CPUS"),
-        right("MEMORY"),
-        left("AGENT"),
+        right("CPUS").extra(),
+        right("MEMORY").extra(),
+        left("AGENT").extra(),
         left("NOTES"),
     ]);
     for node in &list.nodes {
@@ -67,7 +67,7 @@ fn draw(list: &NodeList, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
             Text::plain(notes(node)),
         ]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 /// `voter`, `voter x3`, `observer`.

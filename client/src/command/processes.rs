@@ -28,19 +28,19 @@ pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow:
     Ok(0)
 }
 
-fn draw(list: &ProcessList, _: Marks) -> Vec<Text> {
+fn draw(list: &ProcessList, marks: Marks) -> Vec<Text> {
     let mut table = Table::new(&[
         right("PID"),
-        right("PPID"),
+        right("PPID").extra(),
         left("USER"),
         left("S"),
         right("CPU%"),
         right("MEM%"),
         right("MEMORY"),
-        right("THREADS"),
-        right("READ"),
-        right("WRITTEN"),
-        left("GROUP"),
+        right("THREADS").extra(),
+        right("READ").extra(),
+        right("WRITTEN").extra(),
+        left("GROUP").extra(),
         left("NAME"),
     ]);
     let known = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), bytes);
@@ -60,7 +60,7 @@ fn draw(list: &ProcessList, _: Marks) -> Vec<Text> {
             Text::plain(&process.name),
         ]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 #[cfg(test)]

@@ -62,8 +62,8 @@ pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow:
     Ok(0)
 }
 
-fn draw_latest(list: &LatestList, _: Marks) -> Vec<Text> {
-    let mut table = Table::new(&[left("SERIES"), right("VALUE"), left("TIME")]);
+fn draw_latest(list: &LatestList, marks: Marks) -> Vec<Text> {
+    let mut table = Table::new(&[left("SERIES"), right("VALUE"), left("TIME").extra()]);
     for series in &list.series {
         let (value, time) = match series.sample {
             None => ("-".to_owned(), "-".to_owned()),
@@ -73,7 +73,7 @@ fn draw_latest(list: &LatestList, _: Marks) -> Vec<Text> {
         };
         table.row([series_name(&series.labels).into(), value.into(), Text::new().with(Style::Dim, time)]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 /// A heading for each series, then a line for each sample, oldest first.

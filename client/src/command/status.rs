@@ -134,7 +134,7 @@ mod tests {
     use crate::output::tests::captured;
 
     fn painted(report: &HealthReport, unicode: bool, color: bool) -> String {
-        let lines = draw(report, Marks { unicode });
+        let lines = draw(report, Marks { unicode, width: None });
         lines.iter().map(|line| line.paint(color) + "\n").collect()
     }
 

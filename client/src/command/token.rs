@@ -163,9 +163,15 @@ fn person(role: Option<TokenRole>) -> Result<Role, WrongRole> {
     }
 }
 
-fn draw(list: &TokenList, _: Marks) -> Vec<Text> {
-    let mut table =
-        Table::new(&[left("ID"), left("FOR"), left("ROLE"), left("STATE"), left("CREATED"), left("EXPIRES")]);
+fn draw(list: &TokenList, marks: Marks) -> Vec<Text> {
+    let mut table = Table::new(&[
+        left("ID"),
+        left("FOR"),
+        left("ROLE"),
+        left("STATE"),
+        left("CREATED").extra(),
+        left("EXPIRES"),
+    ]);
     for token in &list.tokens {
         let time =
             |stamp: Option<crate::view::Stamp>| stamp.map_or_else(|| "-".to_owned(), |at| at.to_string());
@@ -178,7 +184,7 @@ fn draw(list: &TokenList, _: Marks) -> Vec<Text> {
             time(token.expires).into(),
         ]);
     }
-    table.lines()
+    table.lines(marks)
 }
 
 #[cfg(test)]

@@ -127,6 +127,7 @@ impl Known {
             );
         }
         lines.push(Text::new());
+        lines.push(Text::new().with(Style::Dim, "every change from here on, times in UTC, until Ctrl-C"));
         lines
     }
 
@@ -223,7 +224,7 @@ mod tests {
         assert_eq!(first, second);
         let lines: Vec<&str> = first.lines().collect();
         assert_eq!(lines[0], "✔ demo  healthy for 2 h 46 min");
-        let changes = &lines[lines.iter().rposition(|line| line.is_empty()).unwrap() + 1..];
+        let changes = &lines[lines.iter().rposition(|line| line.is_empty()).unwrap() + 2..];
         assert_eq!(
             changes,
             [

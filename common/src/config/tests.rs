@@ -89,6 +89,7 @@ fn the_environment_wins_over_files() {
         ("QUORATE_SAMPLE__LABELS", "['p', 'q']"),
         ("QUORATE_LOG__FORMAT", "123"),
         ("QUORATE_CONFIG", "/not/an/override"),
+        ("QUORATE__NAME", "a"),
     ];
     let loaded =
         load_sketch(&[("a.toml", "sample.interval = '5s'\nsample.enabled = true")], &variables).unwrap();
@@ -103,6 +104,7 @@ fn the_environment_wins_over_files() {
         }
     );
     assert_eq!(loaded.value.log, Log { level: "warn".into(), format: "123".into() });
+    assert_eq!(loaded.value.name, "a");
     let heeded: Vec<&str> = loaded.variables.iter().map(|(name, _)| name.as_str()).collect();
     assert!(heeded.contains(&"QUORATE_LOG__FORMAT") && !heeded.contains(&"QUORATE_CONFIG"), "{heeded:?}");
 }

@@ -33,7 +33,7 @@ fn both_disks_keep_the_same_promises() {
 fn files_are_private_and_leftovers_do_no_harm() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
-    fs::write(directory.path().join("key.unfinished"), "left by a crash").unwrap();
+    fs::write(directory.path().join("key.tmp"), "left by a crash").unwrap();
     assert!(SystemDisk.list(directory.path()).unwrap().is_empty());
     SystemDisk.write_atomic(&path, b"secret").unwrap();
     SystemDisk.append(&directory.path().join("log"), b"line").unwrap();

@@ -106,7 +106,7 @@ mod tests {
     fn check(findings: Vec<Finding>, code: u8, sum: &str) {
         let report = Report { findings };
         assert_eq!(report.exit_code(), code);
-        let lines = report.lines(Marks { unicode: false });
+        let lines = report.lines(Marks { unicode: false, width: None });
         assert_eq!(lines.last().unwrap().paint(false), sum);
     }
 
@@ -124,7 +124,7 @@ mod tests {
     fn marks_say_what_colour_says_and_hostile_text_steers_nothing() {
         let finding = Finding::failed("tcp", "refused\u{1b}[2J").advise("start it");
         let shown = |unicode: bool, color: bool| -> Vec<String> {
-            finding.lines(Marks { unicode }).iter().map(|line| line.paint(color)).collect()
+            finding.lines(Marks { unicode, width: None }).iter().map(|line| line.paint(color)).collect()
         };
         assert_eq!(shown(true, false), ["✖ tcp: refused\\u{1b}[2J", "  → start it"]);
         assert_eq!(shown(false, false), ["x tcp: refused\\u{1b}[2J", "  -> start it"]);

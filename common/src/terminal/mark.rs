@@ -5,11 +5,13 @@ use crate::config::Environment;
 use crate::model::cluster::QuorumStatus;
 use crate::model::node::{Health, Liveness};
 
-/// Which characters may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which characters may be used, and how many of them on a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// Whether the terminal understands UTF-8.
     pub unicode: bool,
+    /// The columns of the terminal; none when it is no terminal.
+    pub width: Option<usize>,
 }
 
 impl Marks {
@@ -18,7 +20,7 @@ impl Marks {
         let names = ["LC_ALL", "LC_CTYPE", "LANG"];
         let locale = names.iter().find_map(|name| environment.get(name)).unwrap_or_default();
         let locale = locale.to_ascii_lowercase();
-        Marks { unicode: locale.contains("utf-8") || locale.contains("utf8") }
+        Marks { unicode: locale.contains("utf-8") || locale.contains("utf8"), width: None }
     }
 
     /// The mark of a verdict.
@@ -113,7 +115,7 @@ mod tests {
     #[test]
     fn every_verdict_has_a_mark_of_its_own() {
         for unicode in [true, false] {
-            let marks = Marks { unicode };
+            let marks = Marks { unicode, width: None };
             let mut all: Vec<String> =
                 Health::ALL.iter().map(|health| marks.word(*health).paint(false)).collect();
             all.iter_mut().for_each(|text| text.truncate(text.find(' ').unwrap()));
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_lost_quorum_is_not_only_red() {
-        let word = Marks { unicode: false }.word(QuorumStatus::Lost);
+        let word = Marks::default().word(QuorumStatus::Lost);
         assert_eq!(word.paint(false), "x lost");
         assert_eq!(word.paint(true), "\u{1b}[1;31mx lost\u{1b}[0m");
     }

@@ -4,6 +4,7 @@
 //! so that no caller can forget it, and a hostile name cannot move the cursor or recolour a verdict.
 //! This module prints nothing.
 
+use std::path::Path;
 use unicode_width::UnicodeWidthStr;
 
 /// What a span means; how that looks is decided when it is painted.
@@ -123,6 +124,17 @@ pub fn steers(c: char) -> bool {
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A path as a shell reads it back.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +165,14 @@ mod tests {
     fn width_is_in_columns() {
         assert_eq!(Text::plain("節").width(), 2);
         assert_eq!(Text::plain("é").with(Style::Good, "x").width(), 2);
+    }
+
+    #[test]
+    fn paths_survive_a_shell() {
+        for (path, text) in
+            [("/a/b-1.x", "/a/b-1.x"), ("/a b", "'/a b'"), ("/a'b", r"'/a'\''b'"), ("/$(x)", "'/$(x)'")]
+        {
+            assert_eq!(quoted(Path::new(path)), text);
+        }
     }
 }

@@ -4,12 +4,12 @@ use crate::command::status::votes;
 use crate::mark::Marks;
 use crate::output::Output;
 use crate::quantity::count;
-use crate::text::{Style, Text};
+use crate::text::{Style, Text, quoted};
 use crate::view::ClusterHealth;
 use quorate_common::model::cluster::QuorumStatus;
 use quorate_common::model::node::Health;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// It is up.
 #[derive(Debug, Serialize)]
@@ -102,27 +102,39 @@ pub fn show<T: Serialize>(
 }
 
 impl Ready {
-    /// How to look at it.
+    /// What runs, and how to look at it: lines to copy stand alone and are never cut.
     pub fn draw(&self, marks: Marks) -> Vec<Text> {
         let votes = self.health.quorum.as_ref().map(votes).unwrap_or_default();
         let own = std::env::current_exe().unwrap_or_else(|_| "quorate".into());
         let Door { address, ca, cert, key } = &self.grpc;
         let files = format!("-cacert {} -cert {} -key {}", quoted(ca), quoted(cert), quoted(key));
-        let status = format!("{} --config {} status", quoted(&own), quoted(&self.config));
-        let field = |name: &str, text: &str| {
-            Text::new().with(Style::Dim, format!("  {name:<10}")).with(Style::Plain, text)
-        };
-        vec![
-            Text::new()
-                .then(marks.word(self.health.status))
-                .with(Style::Plain, format!("  {}", count(self.agents.len() as u64, "agent"))),
-            field("quorum", "")
-                .then(marks.word(self.health.quorum_status))
-                .with(Style::Plain, format!("  {votes}")),
-            field("look", &status),
-            field("grpcurl", &format!("grpcurl {files} {address} quorate.v1.ClusterService/GetHealth")),
-            field("stop", "Ctrl-C"),
-        ]
+        let nodes: Vec<&str> = self.agents.iter().map(|agent| &*agent.node).collect();
+        let count = count(nodes.len() as u64, "agent");
+        let heading = Text::new()
+            .then(marks.word(self.health.status))
+            .with(Style::Plain, "  one aggregator, ")
+            .with(Style::Plain, format!("{count} with this host's data: "))
+            .with(Style::Bold, nodes.join(", "));
+        let quorum = Text::new()
+            .with(Style::Dim, "  quorum  ")
+            .then(marks.word(self.health.quorum_status))
+            .with(Style::Plain, format!("  {votes}"));
+        let mut lines = vec![heading, quorum];
+        for (what, command) in [
+            ("Look at it", format!("{} --config {} status", quoted(&own), quoted(&self.config))),
+            (
+                "The same with grpcurl",
+                format!("grpcurl {files} {address} quorate.v1.ClusterService/GetHealth"),
+            ),
+        ] {
+            lines.extend([
+                Text::new(),
+                Text::new().with(Style::Dim, format!("{what}:")),
+                Text::plain(command),
+            ]);
+        }
+        lines.extend([Text::new(), Text::plain("Ctrl-C stops everything.")]);
+        lines
     }
 }
 
@@ -133,17 +145,6 @@ impl Done {
         let text = format!(", {nodes}, {} stored", count(self.samples_stored, "sample"));
         let quorum = Text::plain(", quorum ").then(marks.word(self.quorum));
         vec![Text::plain("stopped: ").then(marks.word(self.status)).then(quorum).with(Style::Plain, text)]
-    }
-}
-
-/// A path as a shell reads it back.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -198,20 +199,13 @@ mod tests {
         show(&done(), false, &mut output, Done::draw).unwrap();
         let text = results.text();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "✔ healthy  1 agent");
-        assert_eq!(lines[1], "  quorum    ✔ available  3 of 3 votes, 2 needed, margin 1");
-        assert!(lines[2].ends_with(" --config '/tmp/my demo/client.toml' status"), "{text}");
-        let grpcurl = "  grpcurl   grpcurl -cacert '/tmp/my demo/ca.crt' -cert /c -key /k 127.0.0.1:1 quorate.v1.ClusterService/GetHealth";
-        assert_eq!(lines[3], grpcurl);
-        assert_eq!(lines[5], "stopped: ✔ healthy, quorum ✔ available, 1 node, 1234 samples stored");
-    }
-
-    #[test]
-    fn paths_survive_a_shell() {
-        for (path, text) in
-            [("/a/b-1.x", "/a/b-1.x"), ("/a b", "'/a b'"), ("/a'b", r"'/a'\''b'"), ("/$(x)", "'/$(x)'")]
-        {
-            assert_eq!(quoted(Path::new(path)), text);
-        }
+        assert_eq!(lines[0], "✔ healthy  one aggregator, 1 agent with this host's data: n1");
+        assert_eq!(lines[1], "  quorum  ✔ available  3 of 3 votes, 2 needed, margin 1");
+        assert_eq!(lines[3], "Look at it:");
+        assert!(lines[4].ends_with(" --config '/tmp/my demo/client.toml' status"), "{text}");
+        let grpcurl = "grpcurl -cacert '/tmp/my demo/ca.crt' -cert /c -key /k 127.0.0.1:1 quorate.v1.ClusterService/GetHealth";
+        assert_eq!(lines[7], grpcurl);
+        assert_eq!(lines[9], "Ctrl-C stops everything.");
+        assert_eq!(lines[10], "stopped: ✔ healthy, quorum ✔ available, 1 node, 1234 samples stored");
     }
 }
