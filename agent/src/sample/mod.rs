@@ -8,6 +8,7 @@
 //!                   ↑ commands       │ may block: own thread, one call at a time
 //! ```
 
+mod budget;
 mod collect;
 mod config;
 mod error;
@@ -72,6 +73,7 @@ mod vmstat;
 #[cfg(target_os = "linux")]
 mod golden;
 
+pub use budget::{BudgetConfig, Share};
 pub use collect::{Collection, Due, Setup};
 pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;
