@@ -184,9 +184,8 @@ impl Schedule {
         collection.quicken(round_ms, tick_ms);
         let now = clock.now().boot;
         let (ticks, rounds) = (Ticker::new(tick_ms, now), Ticker::new(round_ms, now));
-        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, pulse: Pulse::default() }
         let budget = outlet.budget.map(|config| (Ladder::new(config), Meter::default()));
-        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, budget }
+        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, pulse: Pulse::default(), budget }
     }
 
     /// Looks at what the agent itself uses, now and then. Comes before a tick says when the next one is due:
