@@ -313,6 +313,29 @@ mod tests {
     }
 
     #[test]
+    fn a_new_group_begins_a_segment_and_loses_nothing() {
+        let mut recorder = Recorder::new(config(15, 1 << 20));
+        for second in 1..=9u64 {
+            // At the fifth second the series moves to another group and slot.
+            let (group, slot) = if second < 5 { (0, 0) } else { (2, 1) };
+            let moves = second == 1 || second == 5;
+            let registered = if moves { vec![NewSeries { group, slot, ..series(0, 0) }] } else { Vec::new() };
+            let cells = [second.cast_signed(); 2];
+            recorder.record(&Moment {
+                at: at(second),
+                groups: if second < 5 { 1 } else { 3 },
+                retired: if second == 5 { vec![0] } else { Vec::new() },
+                registered,
+                sampled: vec![group],
+                cells: &cells,
+            });
+        }
+        let expect: Vec<(i64, f64)> = (1..=9).map(|s| (s, s as f64)).collect();
+        assert_eq!(values(&recorder, "m0_total", 0), expect);
+        assert_eq!(recorder.closed.len(), 1);
+    }
+
+    #[test]
     fn forgets_what_is_old() {
         let mut recorder = Recorder::new(config(2, 1 << 20));
         let new = [series(0, 0)];

@@ -3,12 +3,16 @@
 //! The numbers of success and duration are series themselves, in the last group. Knows nothing of threads and
 //! ticks: see `runner.rs` and `schedule.rs`.
 
+use super::budget::{Rung, Spent};
 use super::error::SampleError;
 use super::rate::{self, Pace, RateError};
 use super::round::{Book, GroupInfo, Moment, Round, SlotMap};
 use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
-use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
+use quorate_common::catalog::{
+    AGENT_CPU_SECONDS, AGENT_RESIDENT_MEMORY, BUDGET_STEP, COLLECTOR_DURATION, COLLECTOR_SUCCESS,
+    SAMPLES_SKIPPED, SERIES_REFUSED,
+};
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::label::Labels;
@@ -32,6 +36,9 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Collectors that a host cannot be judged without: they are never given up.
+const CORE: [&str; 5] = ["cpu", "memory", "load", "time", "network"];
+
 /// Which collectors run in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -52,6 +59,7 @@ pub struct Collection {
     /// Distance between rounds when nobody asks for more.
     round_ms: u32,
     quick: Quick,
+    rung: Rung,
 }
 
 /// What runs in each round runs at each tick, for a tap.
@@ -82,6 +90,8 @@ struct Own {
     sink: Sink,
     map: SlotMap,
     skipped: [Slot; 2],
+    /// Step, processor time and memory of the agent itself, once they were measured.
+    budget: [Option<Slot>; 3],
     refused: Slot,
     refused_total: u64,
 }
@@ -131,6 +141,7 @@ impl Collection {
             own,
             round_ms: interval_ms,
             quick: Quick { round_ms: 0, tick_ms: u32::MAX },
+            rung: Rung::NOTHING,
         })
     }
 
@@ -158,8 +169,9 @@ impl Collection {
     pub fn sample(&mut self, at: Now, due: Due) -> Moment<'_> {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
+            let Some(every_ms) = collector.every_ms(self.quick, self.rung) else { continue };
             if due == Due::All || collector.due <= at.boot {
-                collector.due = following(at.boot, collector.sample_ms(self.quick));
+                collector.due = following(at.boot, every_ms);
                 collector.runner.call(at);
                 called.push(index);
             }
@@ -181,6 +193,30 @@ impl Collection {
     /// of them stays as it is.
     pub fn quicken(&mut self, round_ms: u32, tick_ms: u32) {
         self.quick = Quick { round_ms, tick_ms };
+    }
+
+    /// Gives up what this rung says, or takes it back; of a rate that somebody asks for too. A collector that does
+    /// not run keeps its series: they have no samples meanwhile.
+    pub(super) fn give_up(&mut self, rung: Rung) {
+        self.rung = rung;
+    }
+
+    /// Says what the agent itself uses, and how much it has given up.
+    pub(super) fn set_budget(&mut self, step: usize, spent: &Spent) {
+        let own = &mut self.own;
+        let cpu = AGENT_CPU_SECONDS.form.cell(spent.cpu.as_secs_f64());
+        let kib = spent.bytes.map(|bytes| (bytes / 1024).cast_signed());
+        let all = [
+            (&BUDGET_STEP, Some(step as i64)),
+            (&AGENT_CPU_SECONDS, Some(cpu)),
+            (&AGENT_RESIDENT_MEMORY, kib),
+        ];
+        for ((def, cell), place) in all.into_iter().zip(&mut own.budget) {
+            if let Some(cell) = cell {
+                let slot = *place.get_or_insert_with(|| own.sink.slot(def, Labels::default()));
+                own.sink.set(slot, cell);
+            }
+        }
     }
 
     /// Other intervals than the collectors' own, by name. Only before the first round.
@@ -280,10 +316,14 @@ fn following(now: BootTime, interval_ms: u32) -> BootTime {
 }
 
 impl Collector {
-    /// How often it runs. A rate that somebody asks for goes to the tap too, if it is shorter still.
-    fn sample_ms(&self, quick: Quick) -> u32 {
-        let interval_ms = self.pace.interval_ms();
-        if self.pace.usual_ms() > quick.round_ms { interval_ms } else { interval_ms.min(quick.tick_ms) }
+    /// How often it runs; `None` if it does not. A rate that somebody asks for counts only if the tap does not have
+    /// it more often already.
+    fn every_ms(&self, quick: Quick, rung: Rung) -> Option<u32> {
+        let is_quick = self.pace.usual_ms() <= quick.round_ms;
+        let interval_ms = self.pace.interval_ms().min(if is_quick { quick.tick_ms } else { u32::MAX });
+        let ticks = if self.name == "process" { rung.process_ticks } else { 1 };
+        let runs = rung.optional || CORE.contains(&self.name);
+        runs.then_some(interval_ms.saturating_mul(rung.factor * ticks))
     }
 
     /// Takes over what it said, or that it failed; the log hears of a change only.
@@ -311,7 +351,7 @@ impl Own {
         let skipped =
             ["queue_full", "late"].map(|reason| sink.slot(&SAMPLES_SKIPPED, one_label("reason", reason)));
         let refused = sink.slot(&SERIES_REFUSED, Labels::default());
-        Own { group, sink, map: SlotMap::default(), skipped, refused, refused_total: 0 }
+        Own { group, sink, map: SlotMap::default(), skipped, budget: [None; 3], refused, refused_total: 0 }
     }
 
     fn report<'a>(&mut self, runners: impl Iterator<Item = &'a Runner>) {
@@ -506,6 +546,33 @@ mod tests {
         assert_eq!(sampled(&first), [("a", 500), ("b", 10_000), ("collector", 500)]);
         let second = collection.round(at(10_500), 1000, Due::ByTime);
         assert_eq!(sampled(&second), [("a", 500), ("collector", 500)]);
+    }
+
+    #[test]
+    fn what_is_given_up_has_no_samples() {
+        let every = |name| fake(name, 1000, false, Box::new(|| Ok(1)));
+        let collectors = vec![every("cpu"), every("process"), every("extra")];
+        let mut collection = collection(collectors, 500, Arc::new(Hand::default()));
+        let rung = |process_ticks, factor, optional| Rung { process_ticks, factor, optional };
+        for (second, rung, sampled) in [
+            (1, rung(1, 1, true), &[0, 1, 2, 3][..]),
+            (2, rung(5, 1, true), &[0, 1, 2, 3]),
+            (3, rung(5, 1, true), &[0, 2, 3]),
+            (5, rung(5, 2, true), &[0, 1, 2, 3]),
+            (6, rung(5, 2, true), &[0, 2, 3]),
+            (7, rung(5, 2, true), &[3]),
+            (8, rung(5, 4, false), &[0, 3]),
+            (12, rung(1, 1, true), &[0, 1, 2, 3]),
+        ] {
+            collection.give_up(rung);
+            assert_eq!(collection.round(at(second * 1000), 1000, Due::ByTime).sampled, sampled, "{second}");
+        }
+        let spent = Spent { cpu: Duration::from_millis(1500), share: None, bytes: Some(2048) };
+        collection.set_budget(2, &spent);
+        let rounds = [collection.round(at(13_000), 1000, Due::ByTime)];
+        assert_eq!(value(&rounds, "quorate_agent_budget_step", ""), 2);
+        assert_eq!(value(&rounds, "quorate_agent_cpu_seconds_total", ""), 150);
+        assert_eq!(value(&rounds, "quorate_agent_resident_memory_bytes", ""), 2);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) fn sample(sampler: &mut dyn Sampler, board: &mut Board) -> Result<Str
 /// The living series.
 pub(super) fn show(board: &mut Board) -> String {
     board.book.absorb(0, &mut board.sink, &mut board.map);
-    let round = board.book.close(AT, 1000, Arc::new([]));
+    let round = board.book.close(AT, 1000, Arc::new([]), &[]);
     board.live.extend(round.registered.into_iter().map(|new| (new.slot, new)));
     round.retired.iter().for_each(|slot| assert!(board.live.remove(slot).is_some()));
     let line = |new: &NewSeries| {

@@ -4,6 +4,7 @@
 //! that is behind must not fall further behind. When the encoder does not keep up its queue is full, and the
 //! tick is skipped before anything is read, so that no registration is ever lost.
 
+use super::budget::{self, BudgetConfig, Ladder, Meter};
 use super::collect::{Collection, Due, Setup};
 use super::round::{Round, Tap};
 use super::{Config, RateError, collectors};
@@ -51,11 +52,13 @@ pub struct Outlet {
     pub rounds: mpsc::Sender<Round>,
     /// Who follows every tick, if anybody; ticks come at its interval if that is shorter.
     pub tap: Option<Box<dyn Tap>>,
+    /// What the whole agent may use; sampling is what it gives up above that. `None` measures nothing.
+    pub budget: Option<BudgetConfig>,
 }
 
 impl From<mpsc::Sender<Round>> for Outlet {
     fn from(rounds: mpsc::Sender<Round>) -> Outlet {
-        Outlet { rounds, tap: None }
+        Outlet { rounds, tap: None, budget: None }
     }
 }
 
@@ -194,6 +197,7 @@ struct Schedule {
     rounds: Ticker,
     queue_full: u64,
     pulse: Pulse,
+    budget: Option<(Ladder, Meter)>,
 }
 
 impl Schedule {
@@ -202,6 +206,7 @@ impl Schedule {
         collection.quicken(round_ms, tick_ms);
         let now = clock.now().boot;
         let (ticks, rounds) = (Ticker::new(tick_ms, now), Ticker::new(round_ms, now));
+        let budget = outlet.budget.map(|config| (Ladder::new(config), Meter::default()));
         Schedule {
             collection,
             clock,
@@ -211,14 +216,54 @@ impl Schedule {
             rounds,
             queue_full: 0,
             pulse: Pulse::default(),
+            budget,
         }
     }
 
-    /// The distances between ticks and between rounds from now on: a rate makes rounds as dense as it asks for, and
-    /// ticks only where the tap does not have them denser already.
+    /// The distances between ticks and between rounds from now on. A rate makes rounds as dense as it asks for, and
+    /// ticks only where the tap does not have them denser already; what the budget gives up stretches all of them.
     fn settle(&mut self, now: BootTime) -> (u32, u32) {
         let round_ms = self.collection.settle(now);
-        (self.tap_ms.min(round_ms), round_ms)
+        let factor = self.budget.as_ref().map_or(1, |(ladder, _)| ladder.rung().factor);
+        (self.tap_ms.min(round_ms).saturating_mul(factor), round_ms.saturating_mul(factor))
+    }
+
+    /// Looks at what the agent itself uses, now and then.
+    fn look(&mut self, now: BootTime) {
+        let Some((ladder, meter)) = &mut self.budget else { return };
+        if meter.last().is_some_and(|last| now.since(last) < budget::MEASURE) {
+            return;
+        }
+        let (cpu, bytes) = own_usage();
+        let spent = meter.measure(now, cpu, bytes);
+        let (before, has_moved) = (ladder.step(), ladder.judge(&spent));
+        self.collection.set_budget(ladder.step(), &spent);
+        if !has_moved {
+            return;
+        }
+        let (from, to, rung) = (before, ladder.step(), ladder.rung());
+        let percent = spent.share.map_or(0.0, |share| f64::from(share) / 100.0);
+        let bytes = spent.bytes.unwrap_or(0);
+        if to > from {
+            tracing::warn!(
+                class = "action",
+                from,
+                to,
+                percent,
+                bytes,
+                "over the agent's budget: gives up detail"
+            );
+        } else {
+            tracing::info!(
+                class = "action",
+                from,
+                to,
+                percent,
+                bytes,
+                "room in the agent's budget: takes detail back"
+            );
+        }
+        self.collection.give_up(rung);
     }
 
     fn run(&mut self, commands: &Receiver<Command>) {
@@ -241,12 +286,16 @@ impl Schedule {
             // Woken a little too soon: the two clocks are not the same.
             return Ok(());
         }
-        // Before the next round is announced: a node that goes back to a longer interval says so in time.
-        let (tick_ms, round_ms) = self.settle(now);
-        self.ticks.set_interval(tick_ms);
-        self.rounds.set_interval(round_ms);
+        let is_round = now >= self.rounds.next;
+        self.look(now);
+        if is_round {
+            // Before the next round is announced, and not between two: an interval that was promised is kept.
+            let (tick_ms, round_ms) = self.settle(now);
+            self.ticks.set_interval(tick_ms);
+            self.rounds.set_interval(round_ms);
+        }
         self.ticks.advance(now);
-        if now < self.rounds.next {
+        if !is_round {
             self.sample(self.clock.now(), Due::ByTime);
             return Ok(());
         }
@@ -359,6 +408,28 @@ impl Ticker {
         self.late += current.saturating_sub(due);
         self.next = BootTime((current + 1).saturating_mul(interval_ns));
     }
+}
+
+/// Processor time of this process since it began, and its resident memory where `/proc` says it.
+#[cfg(target_os = "linux")]
+fn own_usage() -> (Duration, Option<u64>) {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu =
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+    // Size, resident, shared, …, in pages.
+    let mut file = super::reader::File::new(Path::new("/"), "proc/self/statm");
+    let pages = file.read().ok().and_then(|(path, bytes)| {
+        let mut line = super::text::Line::whole(path, bytes);
+        line.skip(1);
+        line.number("resident").ok()
+    });
+    (cpu, pages.map(|pages| pages.saturating_mul(rustix::param::page_size() as u64)))
+}
+
+/// Unknown here: nothing is ever given up.
+#[cfg(not(target_os = "linux"))]
+fn own_usage() -> (Duration, Option<u64>) {
+    (Duration::ZERO, None)
 }
 
 #[cfg(test)]
@@ -481,7 +552,8 @@ mod tests {
         let (sender, mut rounds) = mpsc::channel(9);
         let collection = Collection::new(setup).unwrap();
         let ticks = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let outlet = Outlet { rounds: sender, tap: Some(Box::new(Counting(Arc::clone(&ticks)))) };
+        let tap = Some(Box::new(Counting(Arc::clone(&ticks))) as _);
+        let outlet = Outlet { rounds: sender, tap, budget: None };
         let mut schedule = Schedule::new(collection, 5000, Arc::clone(&clock) as _, outlet);
         for second in 1..=12 {
             clock.0.store(second * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
@@ -492,6 +564,122 @@ mod tests {
             .map(|round| (round.at.boot.0 / 1_000_000_000, round.next_due_ms))
             .collect();
         assert_eq!(sent, [(1, 4001), (5, 5001), (10, 5001)]);
+    }
+
+    /// One series that never changes.
+    struct Still(&'static str, Option<super::super::Slot>);
+
+    impl super::super::Sampler for Still {
+        fn name(&self) -> &'static str {
+            self.0
+        }
+        fn interval_ms(&self) -> u32 {
+            5000
+        }
+        fn class(&self) -> quorate_common::model::series::SeriesClass {
+            quorate_common::model::series::SeriesClass::System
+        }
+        fn sample(&mut self, _: Now, out: &mut super::super::Sink) -> Result<(), super::super::SampleError> {
+            self.1.get_or_insert_with(|| out.slot(&quorate_common::catalog::LOAD1, Default::default()));
+            Ok(())
+        }
+    }
+
+    type Kept = Vec<(u64, Vec<u32>)>;
+
+    /// Keeps the groups that were sampled, with their milliseconds.
+    struct Keeping(Arc<std::sync::Mutex<Kept>>);
+
+    impl Tap for Keeping {
+        fn interval_ms(&self) -> u32 {
+            1000
+        }
+        fn take(&mut self, moment: &super::super::Moment<'_>) {
+            self.0.lock().unwrap().push((moment.at.boot.0 / 1_000_000, moment.sampled.clone()));
+        }
+    }
+
+    #[test]
+    fn a_rate_is_sent_and_a_tap_still_has_the_rest() {
+        let clock = Arc::new(Hand(5_000_000_000.into()));
+        let setup = Setup {
+            collectors: vec![Box::new(Still("a", None)), Box::new(Still("b", None))],
+            interval_ms: 5000,
+            deadline_ms: 500,
+            clock: Arc::clone(&clock) as _,
+        };
+        let (sender, mut rounds) = mpsc::channel(99);
+        let collection = Collection::new(setup).unwrap();
+        let kept = Arc::new(std::sync::Mutex::new(Kept::new()));
+        let tap = Some(Box::new(Keeping(Arc::clone(&kept))) as _);
+        let outlet = Outlet { rounds: sender, tap, budget: None };
+        let mut schedule = Schedule::new(collection, 5000, Arc::clone(&clock) as _, outlet);
+        for ms in (5000..=25_000).step_by(100) {
+            clock.0.store(ms * 1_000_000, std::sync::atomic::Ordering::SeqCst);
+            if ms == 7200 {
+                let (answer, mut answered) = oneshot::channel();
+                let rate = Rate { collector: "a".into(), interval_ms: 500, for_ms: 10_000 };
+                assert!(schedule.answer(Command::SetRate(rate, answer)));
+                assert_eq!(answered.try_recv(), Ok(Ok(())));
+            }
+            assert_eq!(schedule.tick(), Ok(()));
+        }
+        let sent: Vec<Round> = std::iter::from_fn(|| rounds.try_recv().ok()).collect();
+        let names = |round: &Round| -> String {
+            let groups = round.sampled.iter().map(|group| &round.groups[*group as usize]);
+            groups.map(|group| format!("{}/{} ", group.collector, group.interval_ms)).collect()
+        };
+        let said: Vec<(u64, u32, String)> =
+            sent.iter().map(|round| (round.at.boot.0 / 1_000_000, round.next_due_ms, names(round))).collect();
+        let fast = |ms| (ms, 501, "a/500 collector/500 ".to_owned());
+        let usual = "a/5000 b/5000 collector/5000 ".to_owned();
+        assert_eq!(said[..3], [(5000, 5001, usual.clone()), fast(7500), fast(8000)]);
+        let with_b: Vec<u64> = said.iter().filter(|one| one.2.contains("b/5000")).map(|one| one.0).collect();
+        assert_eq!(with_b, [5000, 10_000, 15_000, 20_000, 25_000], "b as often as it says");
+        assert_eq!(said.iter().filter(|one| one.2.contains("a/500 ")).count(), 20);
+        let back = said.iter().position(|one| one.0 == 17_500).unwrap();
+        let expect = [
+            (17_500, 2501, "a/5000 collector/5000 ".to_owned()),
+            (20_000, 5001, usual.clone()),
+            (25_000, 5001, usual),
+        ];
+        assert_eq!(said[back..], expect);
+        let b: Vec<u64> =
+            kept.lock().unwrap().iter().filter(|one| one.1.contains(&1)).map(|one| one.0).collect();
+        assert_eq!(b, (5..=25).map(|second| second * 1000).collect::<Vec<_>>(), "the tap has every second");
+        assert_eq!((schedule.rounds.late, schedule.ticks.late), (0, 0));
+    }
+
+    #[test]
+    fn over_the_budget_the_interval_grows_as_announced() {
+        let clock = Arc::new(Hand(1_000_000_000.into()));
+        let setup = Setup {
+            collectors: Vec::new(),
+            interval_ms: 1000,
+            deadline_ms: 500,
+            clock: Arc::clone(&clock) as _,
+        };
+        let (sender, mut rounds) = mpsc::channel(200);
+        let collection = Collection::new(setup).unwrap();
+        // No process is as small as this.
+        let memory = quorate_common::quantity::Size::from_bytes(1);
+        let budget = Some(BudgetConfig { cpu: super::super::Share(0), memory });
+        let outlet = Outlet { rounds: sender, tap: None, budget };
+        let mut schedule = Schedule::new(collection, 1000, Arc::clone(&clock) as _, outlet);
+        for second in 1..=100 {
+            clock.0.store(second * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
+            assert_eq!(schedule.tick(), Ok(()));
+        }
+        let sent: Vec<Round> = std::iter::from_fn(|| rounds.try_recv().ok()).collect();
+        for pair in sent.windows(2) {
+            let apart_ms = pair[1].at.boot.since(pair[0].at.boot).as_millis() as u32;
+            assert!((apart_ms..=apart_ms + 1).contains(&pair[0].next_due_ms), "{}", pair[0].next_due_ms);
+        }
+        let last = &sent[sent.len() - 2..];
+        assert_eq!(last[1].at.boot.since(last[0].at.boot), Duration::from_secs(4));
+        let new = sent[0].registered.iter().find(|new| &*new.spec.metric.name == "quorate_agent_budget_step");
+        assert_eq!(last[1].cells[new.unwrap().slot as usize], 3);
+        assert_eq!((schedule.rounds.late, schedule.ticks.late), (0, 0));
     }
 
     #[tokio::test]
