@@ -155,12 +155,11 @@ impl Cluster {
 
     /// Starts the agent of a node that is enrolled.
     pub fn start_agent(&self, name: &str) -> Process {
-        let (dir, config) = (self.agent_dir(name), self.dir().join("agent.toml"));
-        // The budget is that of an optimised program.
-        std::fs::write(&config, "[budget]\ncpu = \"0%\"\nmemory = \"0B\"\n").unwrap();
-        let flags = ["run", "--stop-on-stdin-eof", "--dir"].map(OsStr::new);
-        let args = [&flags[..], &[dir.as_os_str(), "--config".as_ref(), config.as_os_str()]].concat();
-        Process::start(self.dir(), name, &self.programs.agent, &args)
+        let dir = self.agent_dir(name);
+        let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
+        // The shipped defaults but for the budget, which is that of an optimised program.
+        let budget = [("QUORATE_BUDGET__CPU", "0%"), ("QUORATE_BUDGET__MEMORY", "0B")];
+        Process::start_with(self.dir(), name, &self.programs.agent, (&args, &budget))
     }
 
     /// Runs the agent's program to its end.

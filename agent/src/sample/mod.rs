@@ -24,6 +24,7 @@ mod runner;
 mod schedule;
 mod sink;
 mod text;
+mod ticker;
 
 #[cfg(target_os = "linux")]
 mod conntrack;

@@ -7,6 +7,7 @@
 use super::budget::{self, BudgetConfig, Ladder, Meter};
 use super::collect::{Collection, Due, Setup};
 use super::round::{Round, Tap};
+use super::ticker::Ticker;
 use super::{Config, RateError, collectors};
 use quorate_common::clock::Clock;
 use quorate_common::model::process::ProcessRow;
@@ -364,52 +365,6 @@ impl Schedule {
     }
 }
 
-/// Whole intervals of the boot clock.
-struct Ticker {
-    interval: Duration,
-    next: BootTime,
-    /// Ticks that passed unused.
-    late: u64,
-}
-
-impl Ticker {
-    /// The first tick is now: a node should be heard at once, not after an interval.
-    fn new(interval_ms: u32, now: BootTime) -> Ticker {
-        Ticker { interval: Duration::from_millis(u64::from(interval_ms.max(1))), next: now, late: 0 }
-    }
-
-    /// Another distance, counted from the next tick on.
-    fn set_interval(&mut self, interval_ms: u32) {
-        self.interval = Duration::from_millis(u64::from(interval_ms.max(1)));
-    }
-
-    /// Another distance at once: the next tick may come sooner than was announced, never later.
-    fn hasten(&mut self, interval_ms: u32, now: BootTime) {
-        self.set_interval(interval_ms);
-        let interval_ns = self.interval_ns();
-        let sooner = BootTime((now.0 / interval_ns + 1).saturating_mul(interval_ns));
-        self.next = self.next.min(sooner);
-    }
-
-    fn interval_ns(&self) -> u64 {
-        u64::try_from(self.interval.as_nanos()).unwrap_or(u64::MAX).max(1)
-    }
-
-    /// The first tick that is not before `time`.
-    fn first_from(&self, time: BootTime) -> BootTime {
-        let interval_ns = self.interval_ns();
-        BootTime(time.0.div_ceil(interval_ns).saturating_mul(interval_ns))
-    }
-
-    /// Uses the tick that is due and moves on to the first one after `now`.
-    fn advance(&mut self, now: BootTime) {
-        let interval_ns = self.interval_ns();
-        let (due, current) = (self.next.0 / interval_ns, now.0 / interval_ns);
-        self.late += current.saturating_sub(due);
-        self.next = BootTime((current + 1).saturating_mul(interval_ns));
-    }
-}
-
 /// Processor time of this process since it began, and its resident memory where `/proc` says it.
 #[cfg(target_os = "linux")]
 fn own_usage() -> (Duration, Option<u64>) {
@@ -438,22 +393,6 @@ mod tests {
     use quorate_common::clock::SystemClock;
     use quorate_common::model::time::Now;
     use std::collections::BTreeSet;
-
-    #[test]
-    fn ticks_are_aligned_and_missed_ones_counted() {
-        let mut ticker = Ticker::new(1000, BootTime(1_234_567_890));
-        for (now_ms, next_ms, late) in [
-            (1235, 2000, 0),
-            (2000, 3000, 0),
-            (3999, 4000, 0),
-            (4001, 5000, 0),
-            (7500, 8000, 2),
-            (8000, 9000, 2),
-        ] {
-            ticker.advance(BootTime(now_ms * 1_000_000));
-            assert_eq!((ticker.next, ticker.late), (BootTime(next_ms * 1_000_000), late), "{now_ms}");
-        }
-    }
 
     fn begin(capacity: usize) -> (Sampling, mpsc::Receiver<Round>, Shutdown) {
         let (sender, rounds) = mpsc::channel(capacity);
