@@ -3,10 +3,11 @@
 //!
 //! Only what [`RequestKind`] lists can be asked. No request names a path or a command.
 
+use crate::recorder;
 use crate::sample::Sampling;
 use quorate_common::error::chain;
 use quorate_common::model::process::ProcessRow;
-use quorate_common::model::session::{Request, RequestKind, Response, ResponseBody};
+use quorate_common::model::session::{RecordedSeries, Request, RequestKind, Response, ResponseBody};
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::{Options, channel};
 use quorate_proto::v1;
@@ -18,6 +19,8 @@ use tokio::sync::Semaphore;
 
 /// Rows in one part: small enough for any message limit.
 const ROWS_PER_PART: usize = 500;
+/// Samples in one part, for the same reason.
+const SAMPLES_PER_PART: usize = 10_000;
 /// Requests that are answered at once; more are dropped, and time out where they were asked.
 const ANSWERS_MAX: usize = 4;
 
@@ -35,14 +38,20 @@ enum AnswerError {
 pub struct Answerer {
     tls: Arc<ClientConfig>,
     sampling: Sampling,
+    recorder: Option<recorder::Shared>,
     room: Arc<Semaphore>,
     shutdown: Shutdown,
 }
 
 impl Answerer {
-    /// Answers with what sampling knows.
-    pub fn new(tls: Arc<ClientConfig>, sampling: Sampling, shutdown: Shutdown) -> Answerer {
-        Answerer { tls, sampling, room: Arc::new(Semaphore::new(ANSWERS_MAX)), shutdown }
+    /// Answers with what sampling and the recorder know.
+    pub fn new(
+        tls: Arc<ClientConfig>,
+        sampling: Sampling,
+        recorder: Option<recorder::Shared>,
+        shutdown: Shutdown,
+    ) -> Answerer {
+        Answerer { tls, sampling, recorder, room: Arc::new(Semaphore::new(ANSWERS_MAX)), shutdown }
     }
 
     /// Begins to answer a request to the aggregator at `address`.
@@ -69,11 +78,16 @@ impl Answerer {
 
     async fn run(&self, request: &Request, address: &str) -> Result<(), AnswerError> {
         let bodies = match request.kind {
-            RequestKind::ProcessTable => self.sampling.process_table().await.map(parts),
-            RequestKind::CollectNow => self.sampling.collect_now().await.map(|()| vec![ResponseBody::Done]),
+            RequestKind::ProcessTable => {
+                self.sampling.process_table().await.map(parts).map_err(|e| chain(&e))
+            }
+            RequestKind::CollectNow => {
+                self.sampling.collect_now().await.map(|()| vec![ResponseBody::Done]).map_err(|e| chain(&e))
+            }
+            RequestKind::Recorder => self.recorded(request).await.map(recorded_parts),
             RequestKind::Drain => Ok(vec![ResponseBody::Done]),
         };
-        let bodies = bodies.unwrap_or_else(|error| vec![ResponseBody::Failed(chain(&error))]);
+        let bodies = bodies.unwrap_or_else(|error| vec![ResponseBody::Failed(error)]);
         let count = bodies.len();
         let messages: Vec<v1::AnswerRequest> = (0..)
             .zip(bodies)
@@ -87,6 +101,34 @@ impl Answerer {
         client.answer(tokio_stream::iter(messages)).await.map_err(AnswerError::Send)?;
         Ok(())
     }
+}
+
+impl Answerer {
+    async fn recorded(&self, request: &Request) -> Result<Vec<RecordedSeries>, String> {
+        let recorder = self.recorder.as_ref().ok_or("the flight recorder is switched off")?;
+        let range = request.range.clone().ok_or("the request names no metric")?;
+        let recording = recorder.recording();
+        let span = Duration::from_secs(u64::from(range.seconds));
+        // Many minutes of many series take a while to replay.
+        let read = tokio::task::spawn_blocking(move || recording.read(&range.metric, span)).await;
+        read.map_err(|error| chain(&error))?.map_err(|error| chain(&error))
+    }
+}
+
+/// A part ends before the series with which it would be too large; one series is never divided, as the recorder
+/// keeps no more than 60 minutes.
+fn recorded_parts(series: Vec<RecordedSeries>) -> Vec<ResponseBody> {
+    let (mut parts, mut open, mut samples) = (Vec::new(), Vec::new(), 0);
+    for one in series {
+        samples += one.samples.len();
+        if samples > SAMPLES_PER_PART && !open.is_empty() {
+            parts.push(ResponseBody::Recording(std::mem::take(&mut open)));
+            samples = one.samples.len();
+        }
+        open.push(one);
+    }
+    parts.push(ResponseBody::Recording(open));
+    parts
 }
 
 fn parts(rows: Vec<ProcessRow>) -> Vec<ResponseBody> {

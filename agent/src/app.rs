@@ -1,15 +1,21 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
+mod reload;
+
 use crate::answer::Answerer;
 use crate::cli::{Cli, Command, Common, OnceFormat, Run};
 use crate::config::Config;
-use crate::send::Sender;
+use crate::encode::Cutter;
+use crate::send::{Sender, Standing};
 use crate::session::Introduction;
 use crate::spool::Spool;
 use crate::{enrol, epoch, once, sample};
+use quorate_common::backoff::Backoff;
+use crate::{enrol, epoch, once, recorder, sample};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
+use quorate_common::notify::{Notifier, Progress, Pulse};
 use quorate_common::program::Failure;
 use quorate_common::rng::SystemRng;
 use quorate_common::shutdown::Shutdown;
@@ -18,12 +24,16 @@ use rustls::ClientConfig;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Rounds that may wait for encoding; sampling skips a tick when there is no room.
 const ROUNDS_MAX: usize = 4;
+/// Sampling hangs if a round is late by this, and sending if it does not turn for this: no step of it may wait
+/// longer for the aggregator.
+const HANG_MIN: Duration = Duration::from_secs(15);
 
 /// Does what the command line says.
 pub fn main(cli: Cli) -> Result<(), Failure> {
@@ -44,16 +54,23 @@ fn start(run: &Run) -> Result<(), Failure> {
     if run.once {
         return print_once(&config, run.format);
     }
-    telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
+    let environment = Environment::capture();
+    let telling = telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
+    let notifier = Notifier::from_environment(&environment).map_err(|error| Failure::failed(&error))?;
     let runtime = runtime()?;
     runtime.block_on(async {
         let shutdown = Shutdown::new();
-        let agent = build(config, &shutdown)?;
+        // Before anything runs: the signal would end a program that does not expect it.
+        let hangups = signal(SignalKind::hangup()).map_err(|error| Failure::failed(&error))?;
+        let agent = build(config.clone(), &shutdown)?;
+        let reload =
+            reload::Reload { common: run.common.clone(), config, telling, notifier: notifier.clone() };
+        shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
         shutdown.ask_on_signal().map_err(|error| Failure::failed(&error))?;
         if run.stop_on_stdin_eof {
             shutdown.ask_on_stdin_eof().map_err(|error| Failure::failed(&error))?;
         }
-        agent.run(shutdown).await
+        agent.run(notifier, shutdown).await
     })
 }
 
@@ -67,6 +84,7 @@ fn configure(common: &Common) -> Result<Config, Failure> {
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
     config.sample.check().map_err(|error| Failure::configuration(&error))?;
+    config.recorder.check().map_err(|error| Failure::configuration(&error))?;
     Ok(config)
 }
 
@@ -98,6 +116,8 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
+    progress: Progress,
+    standing: watch::Receiver<Standing>,
     _lock: StateLock,
 }
 
@@ -114,20 +134,31 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         facts: sample::host_facts(),
     };
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
+    let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
     let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), rounds, shutdown)
+    let recorder = recorder::Shared::begin(config.recorder);
+    let outlet = sample::Outlet { rounds, tap: recorder.clone().map(|shared| Box::new(shared) as _) };
+    let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), outlet, shutdown)
         .map_err(|error| Failure::failed(&error))?;
+    let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;
+    let progress =
+        Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, HANG_MIN);
     let sender = Sender {
         me,
         aggregators,
         tls: tls.clone(),
         rounds: inbox,
-        answerer: Answerer::new(tls, sampling, shutdown.clone()),
+        answerer: Answerer::new(tls, sampling, recorder, shutdown.clone()),
         spool: Spool::new(config.spool),
         clock,
         rng: Box::new(SystemRng),
+        cutter: Cutter::default(),
+        backoff: Backoff::default(),
         was_live: false,
+        pulse,
+        standing,
     };
-    Ok(Agent { sender, _lock: lock })
+    Ok(Agent { sender, progress, standing: shown, _lock: lock })
 }
 
 fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
@@ -151,13 +182,15 @@ fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure
 }
 
 impl Agent {
-    async fn run(self, shutdown: Shutdown) -> Result<(), Failure> {
-        let sender = self.sender;
+    async fn run(self, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
+        let Agent { sender, progress, standing, _lock } = self;
         tracing::info!(class = "success", aggregators = ?sender.aggregators, "agent started");
         shutdown.spawn("send", sender.run(shutdown.clone()));
+        let status = move || standing.borrow().to_string();
+        shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        if shutdown.finished(STOP_DEADLINE).await {
+        if notifier.stopping(shutdown.finished(STOP_DEADLINE)).await {
             Ok(())
         } else {
             Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))

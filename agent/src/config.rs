@@ -1,6 +1,6 @@
 //! The agent's configuration: the configurations of its stages, and where its state is.
 
-use crate::{sample, spool};
+use crate::{recorder, sample, spool};
 use quorate_common::telemetry;
 use std::path::PathBuf;
 
@@ -14,6 +14,8 @@ pub struct Config {
     pub aggregators: Vec<String>,
     /// What is sampled.
     pub sample: sample::Config,
+    /// What the flight recorder keeps.
+    pub recorder: recorder::Config,
     /// What waits for an acknowledgement.
     pub spool: spool::Config,
     /// What the agent says about itself.
@@ -26,6 +28,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/quorate-agent"),
             aggregators: Vec::new(),
             sample: sample::Config::default(),
+            recorder: recorder::Config::default(),
             spool: spool::Config::default(),
             log: telemetry::Config::default(),
         }

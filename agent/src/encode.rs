@@ -101,16 +101,23 @@ impl Cutter {
             self.windows.push(Window::of_interval_ms(group.interval_ms));
             self.live.push(0);
         }
-        for series in &round.registered {
-            self.group_of.push(Some(series.group));
-            self.live[series.group as usize] += 1;
-        }
         for slot in &round.retired {
             if let Some(group) = self.group_of.get_mut(*slot as usize).and_then(Option::take) {
                 self.live[group as usize] -= 1;
             }
         }
+        for series in &round.registered {
+            let slot = series.slot as usize;
+            self.group_of.resize(self.group_of.len().max(slot + 1), None);
+            self.group_of[slot] = Some(series.group);
+            self.live[series.group as usize] += 1;
+        }
         new
+    }
+
+    /// Live series of all groups.
+    pub fn series(&self) -> u64 {
+        self.live.iter().sum()
     }
 
     fn live_of(&self, group: u32) -> u64 {
@@ -127,7 +134,7 @@ impl Cutter {
 pub struct Catalogue {
     /// All groups so far.
     pub groups: Vec<GroupInfo>,
-    /// Live series, by slot.
+    /// Live series, in the order in which they began.
     pub series: Vec<NewSeries>,
 }
 
@@ -176,6 +183,7 @@ mod tests {
             [(1, Some(Window::Short), vec![0], 2), (2, Some(Window::Long), vec![1], 3)],
             "a group without series is not sampled"
         );
+        assert_eq!(cutter.series(), 3);
         assert_eq!(ticks[0].changes.registered.len(), 3, "what begins comes with the first tick");
         assert!(ticks[1].changes.is_empty());
 
@@ -185,6 +193,9 @@ mod tests {
 
         let ticks = cutter.cut(Round { retired: vec![1], ..round(&[0]) });
         assert_eq!(ticks[0].collected_total, 4, "a series that ended is no longer counted");
+        let ticks = cutter.cut(Round { registered: vec![series(1, 1)], ..round(&[0, 1]) });
+        let totals: Vec<u64> = ticks.iter().map(|tick| tick.collected_total).collect();
+        assert_eq!(totals, [5, 7], "its slot is now one of another group");
     }
 
     #[test]
@@ -198,5 +209,7 @@ mod tests {
         catalogue.apply(&Changes { retired: vec![0], ..Changes::default() });
         assert_eq!(catalogue.groups.len(), 1);
         assert_eq!(catalogue.series.iter().map(|s| s.slot).collect::<Vec<_>>(), [1]);
+        catalogue.apply(&Changes { registered: vec![series(0, 0)], ..Changes::default() });
+        assert_eq!(catalogue.series.iter().map(|s| s.slot).collect::<Vec<_>>(), [1, 0]);
     }
 }

@@ -14,6 +14,7 @@ pub mod encode;
 pub mod enrol;
 pub mod epoch;
 pub mod once;
+pub mod recorder;
 pub mod sample;
 pub mod send;
 pub mod session;

@@ -3,6 +3,11 @@
 //! One task owns the spool. It takes rounds whether or not there is a connection; connecting is never part of
 //! starting up. The first attempt after a loss comes within 250 ms, later ones after full jitter.
 
+mod standing;
+mod stream;
+
+pub use standing::Standing;
+
 use crate::answer::Answerer;
 use crate::encode::{Cutter, Round};
 use crate::session::{Effect, Introduction, Session, SessionError};
@@ -10,26 +15,18 @@ use crate::spool::Spool;
 use quorate_common::backoff::Backoff;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
-use quorate_common::model::session::{AgentMessage, AggregatorMessage, ByeReason, Request, RequestKind};
+use quorate_common::model::session::{ByeReason, Request, RequestKind};
+use quorate_common::notify::Pulse;
 use quorate_common::rng::Rng;
 use quorate_common::shutdown::Shutdown;
-use quorate_proto::connect::{ConnectError, Options, channel};
+use quorate_proto::connect::ConnectError;
 use quorate_proto::convert::ConvertError;
-use quorate_proto::v1;
-use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
-
-/// Messages that may wait for the stream to take them; more wait in the spool.
-const OUTBOX_MAX: usize = 64;
-/// Largest message, as the aggregator's limit has it.
-const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
-/// How long a farewell has to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+use stream::{Stream, open};
+use tokio::sync::{mpsc, watch};
+use tonic::{Code, Status};
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -84,113 +81,104 @@ pub struct Sender {
     pub clock: Arc<dyn Clock>,
     /// For jitter.
     pub rng: Box<dyn Rng + Sync>,
+    /// Gives ticks their numbers.
+    pub cutter: Cutter,
+    /// When to connect again.
+    pub backoff: Backoff,
     /// Whether the session that ended last had become live.
     pub was_live: bool,
+    /// Beats as long as the task goes on, connected or not.
+    pub pulse: Pulse,
+    /// How sending does.
+    pub standing: watch::Sender<Standing>,
 }
 
 impl Sender {
     /// Sends until asked to stop.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let mut cutter = Cutter::default();
-        let mut backoff = Backoff::default();
         let mut turn = 0;
-        while !shutdown.is_asked() {
+        loop {
             let address = self.aggregators[turn % self.aggregators.len()].clone();
-            let ended = match self.connect(&address, &mut cutter, &shutdown).await {
-                Some(Ok(stream)) => self.session(stream, &mut cutter, &mut backoff, &shutdown).await,
-                Some(Err(ended)) => Err(ended),
-                None => return,
+            let opening = open(address.clone(), self.tls.clone());
+            let Some(opened) = self.meanwhile(opening, &shutdown).await else { return };
+            let ended = match opened {
+                Ok(stream) => self.session(stream, &shutdown).await,
+                Err(ended) => Err(ended),
             };
             let Err(ended) = ended else { return };
             turn += 1;
-            let now = self.clock.now().boot;
-            let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {
-                backoff.lost(now, &mut *self.rng)
-            } else {
-                backoff.refused(now, &mut *self.rng)
-            };
-            let wait = again.since(now);
-            let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(class = "failure", address, reason = chain(&ended), retry_ms, "session ended");
-            if self.spool_for(wait, &mut cutter, &shutdown).await.is_none() {
+            let wait = self.rest(&address, &ended);
+            if self.meanwhile(tokio::time::sleep(wait), &shutdown).await.is_none() {
                 return;
             }
         }
     }
 
-    /// Connects while rounds go on into the spool; `None` when asked to stop.
-    async fn connect(
-        &mut self,
-        address: &str,
-        cutter: &mut Cutter,
-        shutdown: &Shutdown,
-    ) -> Option<Result<Stream, Ended>> {
-        let connecting = open(address.to_owned(), self.tls.clone());
-        tokio::pin!(connecting);
+    /// Waits for something while rounds go on into the spool; `None` when asked to stop first.
+    async fn meanwhile<T>(&mut self, what: impl Future<Output = T>, shutdown: &Shutdown) -> Option<T> {
+        tokio::pin!(what);
         loop {
+            self.turned();
             tokio::select! {
-                stream = &mut connecting => return Some(stream),
-                Some(round) = self.rounds.recv() => self.take(round, cutter),
+                done = &mut what => return Some(done),
+                Some(round) = self.rounds.recv() => self.take(round),
                 () = shutdown.asked() => return None,
             }
         }
     }
 
-    /// Spools for a while; `None` when asked to stop.
-    async fn spool_for(&mut self, wait: Duration, cutter: &mut Cutter, shutdown: &Shutdown) -> Option<()> {
-        let over = tokio::time::sleep(wait);
-        tokio::pin!(over);
-        loop {
-            tokio::select! {
-                () = &mut over => return Some(()),
-                Some(round) = self.rounds.recv() => self.take(round, cutter),
-                () = shutdown.asked() => return None,
-            }
-        }
+    /// Says why a session ended, and how long to wait before the next.
+    fn rest(&mut self, address: &str, ended: &Ended) -> Duration {
+        self.standing.send_modify(|standing| standing.peer = None);
+        let now = self.clock.now().boot;
+        let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {
+            self.backoff.lost(now, &mut *self.rng)
+        } else {
+            self.backoff.refused(now, &mut *self.rng)
+        };
+        let wait = again.since(now);
+        let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(class = "failure", address, reason = chain(ended), retry_ms, "session ended");
+        wait
     }
 
-    fn take(&mut self, round: Round, cutter: &mut Cutter) {
-        for tick in cutter.cut(round) {
+    /// Says that the task goes on, and how.
+    fn turned(&self) {
+        self.pulse.beat();
+        let (series, waiting) = (self.cutter.series(), self.spool.waiting());
+        self.standing.send_modify(|standing| (standing.series, standing.waiting) = (series, waiting));
+    }
+
+    fn take(&mut self, round: Round) {
+        for tick in self.cutter.cut(round) {
             self.spool.push(tick);
         }
     }
 
     /// One session. `Ok` when it ended because the agent was asked to stop.
-    async fn session(
-        &mut self,
-        mut stream: Stream,
-        cutter: &mut Cutter,
-        backoff: &mut Backoff,
-        shutdown: &Shutdown,
-    ) -> Result<(), Ended> {
+    async fn session(&mut self, mut stream: Stream, shutdown: &Shutdown) -> Result<(), Ended> {
         let (mut session, hello) = Session::begin(&self.me, &self.spool, self.clock.now());
         stream.send(hello).await?;
         let mut check = tokio::time::interval(Duration::from_secs(1));
         loop {
+            self.turned();
             let effect = tokio::select! {
-                reply = stream.inbound.message() => {
-                    let message: AggregatorMessage = reply.map_err(Ended::Status)?.ok_or(Ended::Closed)?.try_into()?;
-                    session.receive(message, &mut self.spool, self.clock.now())?
-                }
+                reply = stream.next() => session.receive(reply?, &mut self.spool, self.clock.now())?,
                 Some(round) = self.rounds.recv() => {
-                    self.take(round, cutter);
+                    self.take(round);
                     Effect::None
                 }
                 _ = check.tick() => {
                     session.check(self.clock.now())?;
                     Effect::None
                 }
-                () = shutdown.asked() => return self.farewell(&session, stream, ByeReason::Stop).await,
+                () = shutdown.asked() => return stream.close(session.bye(ByeReason::Stop)).await,
             };
             match effect {
                 Effect::None => {}
-                Effect::Live => {
-                    backoff.accepted();
-                    self.was_live = true;
-                    tracing::info!(class = "success", "session is live");
-                }
+                Effect::Live => self.went_live(&stream.address),
                 Effect::Answer(Request { kind: RequestKind::Drain, .. }) => {
-                    self.farewell(&session, stream, ByeReason::Drain).await?;
+                    stream.close(session.bye(ByeReason::Drain)).await?;
                     return Err(Ended::Drained);
                 }
                 Effect::Answer(request) => self.answerer.answer(request, stream.address.clone()),
@@ -201,47 +189,10 @@ impl Sender {
         }
     }
 
-    /// Says farewell and waits, not long, until the aggregator has closed its side.
-    async fn farewell(&self, session: &Session, stream: Stream, reason: ByeReason) -> Result<(), Ended> {
-        let Stream { outbox, mut inbound, .. } = stream;
-        outbox.send(session.bye(reason).into()).await.map_err(|_| Ended::Closed)?;
-        drop(outbox);
-        let closed = async { while let Ok(Some(_)) = inbound.message().await {} };
-        tokio::time::timeout(FAREWELL, closed).await.ok();
-        Ok(())
+    fn went_live(&mut self, address: &str) {
+        self.backoff.accepted();
+        self.was_live = true;
+        self.standing.send_modify(|standing| standing.peer = Some(address.to_owned()));
+        tracing::info!(class = "success", address, "session is live");
     }
-}
-
-/// An open stream.
-struct Stream {
-    address: String,
-    outbox: mpsc::Sender<v1::SessionRequest>,
-    inbound: Streaming<v1::SessionResponse>,
-}
-
-impl Stream {
-    async fn send(&mut self, message: AgentMessage) -> Result<(), Ended> {
-        // The stream takes nothing more: either it is over, and the other half knows why, or it stalls.
-        let sent = tokio::time::timeout(crate::session::ACK_DEADLINE, self.outbox.send(message.into())).await;
-        match sent {
-            Ok(Ok(())) => Ok(()),
-            Err(_) => Err(Ended::Session(SessionError::Silent)),
-            Ok(Err(_)) => Err(match self.inbound.message().await {
-                Err(status) => Ended::Status(status),
-                Ok(_) => Ended::Closed,
-            }),
-        }
-    }
-}
-
-async fn open(address: String, tls: Arc<ClientConfig>) -> Result<Stream, Ended> {
-    let channel = channel(&address, tls, Options::AGENT).await.map_err(Ended::Connect)?;
-    let mut client = IngestServiceClient::new(channel)
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
-        .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-    let call = client.session(ReceiverStream::new(messages));
-    let response = tokio::time::timeout(Options::AGENT.connect_timeout, call).await;
-    let response = response.map_err(|_| Ended::Session(SessionError::Silent))?;
-    Ok(Stream { address, outbox, inbound: response.map_err(Ended::Status)?.into_inner() })
 }

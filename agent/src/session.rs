@@ -87,7 +87,8 @@ pub struct Session {
     groups: Vec<GroupInfo>,
     /// The session index of every live slot.
     index_of: HashMap<u32, u32>,
-    /// The slot behind every session index.
+    /// The slot behind every session index. Behind one that has ended it may be another series' by now; what
+    /// stands in the row there is not read.
     slot_of: Vec<u32>,
     row: Vec<i64>,
     /// Number of the last tick that was sent or that the aggregator had already.
@@ -322,7 +323,7 @@ fn size_of_series(series: &NewSeries) -> usize {
 mod tests {
     use super::*;
     use crate::spool::Config;
-    use crate::testing::{at, tick};
+    use crate::testing::{at, series, tick};
     use quorate_common::cell::{Decoder, FrameHead};
 
     fn me() -> Introduction {
@@ -399,6 +400,31 @@ mod tests {
         let mut spool = spool(5);
         let mut session = live(&mut spool, 3);
         assert_eq!(decode(&session.due(&spool, at(1)).unwrap()), [(4, 4), (5, 5)]);
+    }
+
+    #[test]
+    fn a_slot_used_again_is_a_new_index() {
+        let mut spool = Spool::new(crate::spool::Config::default());
+        let changed = |seq, registered, retired| {
+            let changes = crate::encode::Changes { groups: Vec::new(), registered, retired };
+            crate::encode::Tick { changes: changes.into(), ..tick(seq) }
+        };
+        for one in [tick(1), changed(2, vec![], vec![0]), changed(3, vec![series(0, 0)], vec![]), tick(4)] {
+            spool.push(crate::encode::Tick { window: Some(Window::Short), ..one });
+        }
+        let mut session = live(&mut spool, 0);
+        let messages = session.due(&spool, at(1)).unwrap();
+        let said = |message: &AgentMessage| match message {
+            AgentMessage::Register(register) => {
+                let begun = register.groups.iter().map(|group| (group.first_index, group.series.len()));
+                format!("{:?} {:?}", begun.collect::<Vec<_>>(), register.retire)
+            }
+            AgentMessage::Frame(frame) => format!("{:?}", &frame.cells[..]),
+            other => panic!("{other:?}"),
+        };
+        let said: Vec<String> = messages.iter().map(said).collect();
+        let expect = ["[(0, 1)] []", "[0, 2]", "[] [0]", "[]", "[(1, 1)] []", "[1, 6]", "[1, 2]"];
+        assert_eq!(said, expect);
     }
 
     #[test]

@@ -86,6 +86,11 @@ impl Spool {
         Some((self.ticks.front()?.seq, self.ticks.back()?.seq))
     }
 
+    /// Ticks that wait for an acknowledgement.
+    pub fn waiting(&self) -> usize {
+        self.ticks.len()
+    }
+
     /// Samples collected so far, and ticks that were pushed out.
     pub fn counts(&self) -> (u64, u64) {
         (self.collected, self.overflowed)

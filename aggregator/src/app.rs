@@ -2,6 +2,7 @@
 
 mod doors;
 mod reload;
+mod status;
 
 use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
@@ -24,6 +25,7 @@ use quorate_common::error::chain;
 use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::time::WallTime;
+use quorate_common::notify::{Notifier, Progress, Pulse};
 use quorate_common::program::Failure;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::{durable, telemetry};
@@ -38,6 +40,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const KEPT: Duration = Duration::from_secs(15 * 60);
 /// How often what is older is let go.
 const EXPIRE_EVERY: Duration = Duration::from_secs(10);
+/// A judge that has not swept for this long hangs.
+const HANG_MIN: Duration = Duration::from_secs(10);
 
 /// Does what the command line says.
 pub fn main(cli: Cli) -> Result<(), Failure> {
@@ -57,7 +61,9 @@ fn start(run: &Run) -> Result<(), Failure> {
     let mut config = configure(&run.common)?;
     config.listen.grpc = run.listen_grpc.unwrap_or(config.listen.grpc);
     config.listen.enrol = run.listen_enrol.unwrap_or(config.listen.enrol);
-    telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
+    let environment = Environment::capture();
+    telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
+    let notifier = Notifier::from_environment(&environment).map_err(|error| Failure::failed(&error))?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::new();
         let aggregator = build(config, &shutdown).await?;
@@ -65,7 +71,7 @@ fn start(run: &Run) -> Result<(), Failure> {
         if run.stop_on_stdin_eof {
             shutdown.ask_on_stdin_eof().map_err(|error| Failure::failed(&error))?;
         }
-        aggregator.run(run, shutdown).await
+        aggregator.run(run, notifier, shutdown).await
     })
 }
 
@@ -125,21 +131,35 @@ struct Aggregator {
     _lock: StateLock,
 }
 
+/// What lies in the state directory.
+struct State {
+    paths: StatePaths,
+    authority: Authority,
+    registry: Registry,
+    lock: StateLock,
+}
+
+impl State {
+    async fn open(config: &Config) -> Result<State, Failure> {
+        let paths = StatePaths::below(&config.state_dir);
+        if paths.authority.try_exists().is_ok_and(|found| !found) {
+            let dir = config.state_dir.display();
+            return Err(Failure::Failed(format!(
+                "`{dir}` holds no authority: run `quorate-aggregator init` first"
+            )));
+        }
+        let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
+        let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
+        let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
+        let registry = registry.map_err(|error| Failure::failed(&error))?;
+        Ok(State { paths, authority, registry, lock })
+    }
+}
+
 /// Opens what is on disk and binds the ports; accepts nobody yet.
 async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let paths = StatePaths::below(&config.state_dir);
-    if paths.authority.try_exists().is_ok_and(|found| !found) {
-        let dir = config.state_dir.display();
-        return Err(Failure::Failed(format!(
-            "`{dir}` holds no authority: run `quorate-aggregator init` first"
-        )));
-    }
-    let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
-    let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
-    let registry = Registry::open(&paths.registry, authority.trust_domain())
-        .await
-        .map_err(|error| Failure::failed(&error))?;
+    let State { paths, authority, registry, lock } = State::open(&config).await?;
     let doors = Doors::open(&config, &paths, &authority).await.map_err(|error| Failure::failed(&error))?;
     let (live, store) = (Arc::new(Live::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
@@ -150,6 +170,7 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         roster: registry.roster(),
         live: live.clone(),
         clock: clock.clone(),
+        pulse: Pulse::default(),
     };
     let services = Services {
         ingest: Ingest {
@@ -198,8 +219,10 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
 }
 
 impl Aggregator {
-    async fn run(self, run: &Run, shutdown: Shutdown) -> Result<(), Failure> {
+    async fn run(self, run: &Run, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
         let (config, inputs, publish) = self.judge;
+        let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
+        let snapshots = publish.subscribe();
         shutdown.spawn("judge", judge::run(config, inputs, publish, shutdown.clone()));
         shutdown.spawn("expiry", expire(self.store, self.clock, shutdown.clone()));
         // Ends when the last handle is gone; nothing waits for it.
@@ -210,7 +233,10 @@ impl Aggregator {
         let registry = self.services.registry.clone();
         let certificate =
             self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
-        shutdown.spawn("reload", reload::run(hangups, registry, certificate, shutdown.clone()));
+        let reload = reload::Reload { registry, certificate, notifier: notifier.clone() };
+        shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
+        let status = move || status::line(&snapshots.borrow());
+        shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
         tracing::info!(class = "success", grpc = %ready.grpc, enrol = %ready.enrol, "aggregator listens");
         if let Some(path) = &run.ready_file {
             let text = serde_json::to_vec(&ready).map_err(|error| Failure::failed(&error))?;
@@ -218,7 +244,7 @@ impl Aggregator {
         }
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        if shutdown.finished(STOP_DEADLINE).await {
+        if notifier.stopping(shutdown.finished(STOP_DEADLINE)).await {
             Ok(())
         } else {
             Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))

@@ -9,6 +9,7 @@ use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{Snapshot, Transition};
 use quorate_common::model::node::{Member, MemberRole, NodeId};
 use quorate_common::model::stream::Observation;
+use quorate_common::notify::Pulse;
 use quorate_common::shutdown::Shutdown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -22,7 +23,7 @@ const SWEEP_EVERY: Duration = Duration::from_millis(250);
 /// Observations that may wait for the judge.
 pub const OBSERVATIONS_MAX: usize = 4096;
 
-/// What the task reads.
+/// What the task reads, and the one thing that it says.
 pub struct Inputs {
     /// What happens on streams.
     pub observations: mpsc::Receiver<Observation>,
@@ -32,6 +33,8 @@ pub struct Inputs {
     pub live: Arc<Live>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Beats for each sweep.
+    pub pulse: Pulse,
 }
 
 /// Judges until asked to stop.
@@ -61,6 +64,7 @@ pub async fn run(
                 let snapshot = judge.sweep(&|node| facts(&inputs.live, node), inputs.clock.now());
                 report(&snapshot);
                 publish.send_replace(Arc::new(snapshot));
+                inputs.pulse.beat();
             }
         }
     }

@@ -23,6 +23,11 @@ impl Clock for SystemClock {
     }
 }
 
+/// Microseconds of the clock that systemd goes by, which stands still while the host sleeps. For nothing else.
+pub fn monotonic_us() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Monotonic)).max(0).cast_unsigned() / 1000
+}
+
 fn nanoseconds(time: Timespec) -> i64 {
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
 }

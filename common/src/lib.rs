@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod lock;
 pub mod model;
 pub mod net;
+pub mod notify;
 pub mod program;
 pub mod quantity;
 pub mod rng;

@@ -19,8 +19,9 @@ use std::sync::{Mutex, PoisonError};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, reload};
 
 words! {
     /// The least severe events that are told.
@@ -88,16 +89,30 @@ pub enum TelemetryError {
     Started(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
+/// Changes what is told while the program runs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Telling(reload::Handle<Targets, Registry>);
+
+impl Telling {
+    /// Tells events of this level and above from now on.
+    pub fn set_level(&self, level: Level) {
+        // It fails only when nothing is told any more.
+        self.0.reload(targets(level)).ok();
+    }
+}
+
 /// Begins to tell the events of this process on standard error. Once per process.
-pub fn start(config: Config, environment: &Environment) -> Result<(), TelemetryError> {
+pub fn start(config: Config, environment: &Environment) -> Result<Telling, TelemetryError> {
     let terminal = std::io::stderr().is_terminal();
     let style = match config.format {
         Format::Auto if !terminal => Style::Json,
         Format::Json => Style::Json,
         _ => Style::Text { coloured: colour_choice(config.colour, environment, terminal) },
     };
-    let subscriber = subscriber(config.level, style, SystemClock, std::io::stderr());
-    tracing::subscriber::set_global_default(subscriber).map_err(TelemetryError::Started)
+    let (filter, handle) = reload::Layer::new(targets(config.level));
+    let subscriber = subscriber(filter, style, SystemClock, std::io::stderr());
+    tracing::subscriber::set_global_default(subscriber).map_err(TelemetryError::Started)?;
+    Ok(Telling(handle))
 }
 
 /// Whether to colour output, by what was asked for, the environment's conventions and the output itself.
@@ -112,10 +127,7 @@ pub fn colour_choice(asked: Colour, environment: &Environment, terminal: bool) -
     }
 }
 
-fn subscriber<W>(level: Level, style: Style, clock: impl Clock, output: W) -> impl Subscriber + Send + Sync
-where
-    W: Write + Send + 'static,
-{
+fn targets(level: Level) -> Targets {
     let (ours, libraries) = match level {
         Level::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
         Level::Warn => (LevelFilter::WARN, LevelFilter::WARN),
@@ -123,7 +135,14 @@ where
         Level::Debug => (LevelFilter::DEBUG, LevelFilter::WARN),
         Level::Trace => (LevelFilter::TRACE, LevelFilter::TRACE),
     };
-    let filter = Targets::new().with_default(libraries).with_target("quorate", ours);
+    Targets::new().with_default(libraries).with_target("quorate", ours)
+}
+
+fn subscriber<F, W>(filter: F, style: Style, clock: impl Clock, output: W) -> impl Subscriber + Send + Sync
+where
+    F: Filter<Registry> + Send + Sync + 'static,
+    W: Write + Send + 'static,
+{
     tracing_subscriber::registry()
         .with(Lines { style, clock, output: Mutex::new(output) }.with_filter(filter))
 }

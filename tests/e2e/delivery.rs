@@ -160,3 +160,26 @@ async fn a_killed_agent_begins_anew_and_nothing_is_counted_twice() {
     let times = times(&cluster).await;
     assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
 }
+
+#[tokio::test]
+async fn the_flight_recorder_is_read_when_it_is_asked_for() {
+    let (cluster, _agents) = Cluster::with_voters(programs!(), &["n1"]).await;
+    let read = async |metric: &str| {
+        let request = v1::ReadRecorderRequest { node: "n1".into(), metric: metric.into(), seconds: 60 };
+        cluster.query_service().read_recorder(request).await.map(|answer| answer.into_inner().series)
+    };
+    let found = until("three seconds are recorded", PATIENCE, async || {
+        read("node_time_seconds").await.ok()?.pop().filter(|series| series.samples.len() >= 3)
+    });
+    let found = found.await;
+    assert_eq!(labels(&found.labels), BTreeMap::from([("__name__", "node_time_seconds")]));
+    for pair in found.samples.windows(2) {
+        let (from, to) = (seconds(pair[0].timestamp.as_ref()), seconds(pair[1].timestamp.as_ref()));
+        assert!(to > from && (pair[1].value - to).abs() < 0.01, "{pair:?}");
+    }
+    let modes = read("node_cpu_seconds_total").await.unwrap();
+    assert!(modes.iter().any(|series| labels(&series.labels)["mode"] == "idle"), "{modes:?}");
+    assert_eq!(read("nothing_like_it").await.unwrap(), []);
+    let error = read("no metric").await.unwrap_err();
+    assert_eq!(quorate_proto::status::fields(&error)[0].0, "metric");
+}

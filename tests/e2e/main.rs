@@ -12,6 +12,7 @@ mod identity;
 mod liveness;
 mod membership;
 mod once;
+mod processes;
 mod python;
 mod reflection;
 mod restart;

@@ -11,8 +11,17 @@ use tokio::process::{Child, ChildStdin, Command};
 /// A process that should end has this long.
 pub const END_MAX: Duration = Duration::from_secs(20);
 /// The variables of people must not steer the programs under test.
-const VARIABLES: [&str; 6] =
-    ["QUORATE_CONFIG", "QUORATE_ADDRESS", "QUORATE_CA", "QUORATE_CERT", "QUORATE_KEY", "QUORATE_TIMEOUT"];
+const VARIABLES: [&str; 9] = [
+    "QUORATE_CONFIG",
+    "QUORATE_ADDRESS",
+    "QUORATE_CA",
+    "QUORATE_CERT",
+    "QUORATE_KEY",
+    "QUORATE_TIMEOUT",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];
 
 /// A process that runs. It is killed, also while stopped by a signal, when this is dropped.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ pub struct Met {
     pub overflowed: u64,
     pub registered: u64,
     pub retired: u64,
+    pub reused: u64,
 }
 
 impl Met {
@@ -47,6 +48,7 @@ impl Met {
         self.overflowed += other.overflowed;
         self.registered += other.registered;
         self.retired += other.retired;
+        self.reused += other.reused;
     }
 }
 
@@ -67,7 +69,9 @@ struct Agent {
     spool: Spool,
     session: Option<AgentSession>,
     slots: Vec<Option<(u32, String)>>,
-    announced: usize,
+    /// Slots that ended in an earlier round.
+    free: Vec<u32>,
+    begun: u32,
     cells: Vec<i64>,
 }
 
@@ -91,7 +95,8 @@ impl Agent {
             spool: Spool::new(Config { ticks_max: 12 }),
             session: None,
             slots: Vec::new(),
-            announced: 0,
+            free: Vec::new(),
+            begun: 0,
             cells: Vec::new(),
         }
     }
@@ -182,20 +187,20 @@ impl World {
         let at = self.now();
         let mut registered = Vec::new();
         let mut retired = Vec::new();
-        let announced = self.agent.announced;
         let begin =
             if self.agent.slots.is_empty() { 6 } else { u64::from(change && self.rng.below(10) == 0) };
         for _ in 0..begin {
             registered.push(self.begin_series());
         }
-        if change && self.rng.below(20) == 0 && self.agent.slots.len() > 6 {
+        if change && self.rng.below(20) == 0 && self.agent.slots.len() >= 6 {
             let slot = self.rng.below(self.agent.slots.len() as u64) as usize;
-            if slot < announced && self.agent.slots[slot].take().is_some() {
+            let is_new = registered.iter().any(|new: &NewSeries| new.slot == slot as u32);
+            if !is_new && self.agent.slots[slot].take().is_some() {
                 retired.push(slot as u32);
                 self.met.retired += 1;
             }
         }
-        self.agent.announced = self.agent.slots.len();
+        self.agent.free.extend_from_slice(&retired);
         let sampled: Vec<u32> =
             (0..3).filter(|group| self.second.is_multiple_of(INTERVALS_S[*group as usize])).collect();
         for slot in 0..self.agent.slots.len() {
@@ -224,11 +229,17 @@ impl World {
 
     fn begin_series(&mut self) -> NewSeries {
         self.met.registered += 1;
-        let slot = self.agent.slots.len() as u32;
-        let group = slot % 3;
-        let name = format!("m_{}_{slot}", self.agent.epoch.order);
-        self.agent.slots.push(Some((group, name.clone())));
-        self.agent.cells.push(0);
+        let group = self.agent.begun % 3;
+        let name = format!("m_{}_{}", self.agent.epoch.order, self.agent.begun);
+        self.agent.begun += 1;
+        self.met.reused += u64::from(!self.agent.free.is_empty());
+        let slot = self.agent.free.pop().unwrap_or_else(|| {
+            self.agent.slots.push(None);
+            // The cell of the series before it stays until it is set.
+            self.agent.cells.push(0);
+            self.agent.slots.len() as u32 - 1
+        });
+        self.agent.slots[slot as usize] = Some((group, name.clone()));
         let metric = Metric { name: name.into(), kind: MetricKind::Gauge, form: CellForm::COUNT };
         NewSeries { group, slot, spec: SeriesSpec { metric, labels: Labels::default() } }
     }

@@ -24,7 +24,8 @@ const AGENT: &[Layer] = &[
     ("encode", &["sample", "check", "scrape", "logs"]),
     ("spool", &["encode"]),
     ("session", &["encode", "spool"]),
-    ("answer", &["sample"]),
+    ("recorder", &["sample"]),
+    ("answer", &["sample", "recorder"]),
     ("send", &["encode", "spool", "session", "answer"]),
     ("once", &["sample"]),
 ];

@@ -4,7 +4,7 @@
 //! ticks: see `runner.rs` and `schedule.rs`.
 
 use super::error::SampleError;
-use super::round::{Book, GroupInfo, Round, SlotMap};
+use super::round::{Book, GroupInfo, Moment, Round, SlotMap};
 use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
 use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
@@ -115,6 +115,17 @@ impl Collection {
 
     /// One round, stamped `at`.
     pub fn round(&mut self, at: Now, next_due_ms: u32, due: Due) -> Round {
+        self.sample(at, due);
+        self.close(at, next_due_ms)
+    }
+
+    /// All that was sampled since the last round, as a round stamped `at`.
+    pub fn close(&mut self, at: Now, next_due_ms: u32) -> Round {
+        self.book.close(at, next_due_ms, Arc::clone(&self.groups))
+    }
+
+    /// Runs what is due. What it says goes into the next round too.
+    pub fn sample(&mut self, at: Now, due: Due) -> Moment<'_> {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
             if due == Due::All || collector.due <= at.boot {
@@ -134,7 +145,16 @@ impl Collection {
         }
         self.own.report(self.collectors.iter().map(|collector| &collector.runner));
         self.book.absorb(self.own.group, &mut self.own.sink, &mut self.own.map);
-        self.book.close(at, next_due_ms, Arc::clone(&self.groups))
+        self.book.moment(at, self.groups.len() as u32)
+    }
+
+    /// Lets collectors that run in each round run at each tick of `tick_ms`, for a tap.
+    pub fn quicken(&mut self, round_ms: u32, tick_ms: u32) {
+        for collector in &mut self.collectors {
+            if collector.interval_ns <= u64::from(round_ms) * 1_000_000 {
+                collector.interval_ns = u64::from(tick_ms) * 1_000_000;
+            }
+        }
     }
 
     /// Says how many rounds did not take place since the start: because the queue was full, and because it

@@ -20,8 +20,13 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProcessConfig {
-    /// How many groups are at the top by processor time, and how many by memory, 0 to 1000.
+    /// How many groups are at the top by processor time, and how many each by memory, storage traffic and open
+    /// descriptors, 0 to 1000.
     pub top: usize,
+    /// Programs that are series at once and for good, even without a process: `postgres` is a program's name,
+    /// `java:.*kafka.*` groups all programs whose whole name matches the pattern under `java`. The name is the
+    /// kernel's, of at most 15 bytes; command lines are not looked at. At most 100.
+    pub watch: Vec<String>,
     /// A group that has lived this long becomes a series.
     pub enter_life_ms: u32,
     /// A group that was at the top this long becomes a series.
@@ -49,6 +54,7 @@ impl Default for ProcessConfig {
     fn default() -> ProcessConfig {
         ProcessConfig {
             top: 20,
+            watch: Vec::new(),
             enter_life_ms: 30_000,
             enter_top_ms: 10_000,
             leave_ms: 300_000,
@@ -60,7 +66,30 @@ impl Default for ProcessConfig {
 }
 
 /// Names of all collectors, for `disabled`.
-const NAMES: &[&str] = &["cpu", "memory", "load", "time", "network", "process", "filesystem", "uname"];
+const NAMES: &[&str] = &[
+    "cpu",
+    "memory",
+    "load",
+    "time",
+    "network",
+    "diskstats",
+    "vmstat",
+    "netstat",
+    "sockstat",
+    "softnet",
+    "pressure",
+    "filefd",
+    "process",
+    "conntrack",
+    "entropy",
+    "hwmon",
+    "filesystem",
+    "netclass",
+    "cpufreq",
+    "uname",
+    "os",
+    "dmi",
+];
 
 /// Why a configuration is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +105,14 @@ pub enum ConfigError {
         min: u64,
         /// The most.
         max: u64,
+    },
+    /// A program that cannot be watched.
+    #[error("`process.watch`: `{entry}` {why}")]
+    Watch {
+        /// What stands there.
+        entry: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A collector that there is not.
     #[error("`disabled` names `{name}`, expected one of {}", NAMES.join(", "))]
@@ -97,6 +134,9 @@ impl Config {
         range("process.top", self.process.top as u64, 0, 1000)?;
         range("process.groups_max", self.process.groups_max as u64, 0, 2000)?;
         range("process.descriptors_max", self.process.descriptors_max as u64, 0, 1 << 20)?;
+        #[cfg(target_os = "linux")]
+        super::process::Watch::parse(&self.process.watch)
+            .map_err(|(entry, why)| ConfigError::Watch { entry, why })?;
         match self.disabled.iter().find(|name| !NAMES.contains(&name.as_str())) {
             Some(name) => Err(ConfigError::Collector { name: name.chars().take(80).collect() }),
             None => Ok(()),
@@ -125,6 +165,11 @@ mod tests {
         assert_eq!(check(r#"{"interval_ms":1000,"process":{"top":5},"disabled":["network"]}"#), "fine");
         assert_eq!(check(r#"{"interval_ms":1}"#), "`interval_ms` is 1, expected 100 to 60000");
         assert_eq!(check(r#"{"process":{"top":1001}}"#), "`process.top` is 1001, expected 0 to 1000");
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            check(r#"{"process":{"watch":["a","b:("]}}"#),
+            "`process.watch`: `b:(` error: unclosed group"
+        );
         assert!(
             check(r#"{"disabled":["gpu"]}"#).starts_with("`disabled` names `gpu`, expected one of cpu, ")
         );

@@ -12,7 +12,6 @@ use quorate_common::catalog::{self, MetricDef};
 use quorate_common::model::label::Labels;
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::Now;
-use rustix::fs::StatVfsMountFlags;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -92,6 +91,8 @@ struct Mount {
     device: Vec<u8>,
     point: Vec<u8>,
     kind: Vec<u8>,
+    /// As it was mounted on the host: to a sandboxed agent everything may be read-only.
+    is_read_only: bool,
 }
 
 impl Filesystem {
@@ -129,7 +130,7 @@ impl Sampler for Filesystem {
         for mount in self.list()? {
             let below = mount.point.strip_prefix(b"/").unwrap_or(&mount.point);
             // A mount that cannot be asked has no sample; the others have.
-            let Some(cells) = ask(&self.root.join(OsStr::from_bytes(below))) else { continue };
+            let Some(cells) = mount.ask(&self.root.join(OsStr::from_bytes(below))) else { continue };
             let slots = self.mounts.entry(&mount.key(), || mount.register(out))?;
             slots.iter().zip(cells).for_each(|(slot, cell)| out.set(*slot, cell));
         }
@@ -153,6 +154,21 @@ impl Mount {
         Ok(DEFS.map(|def| out.slot(def, labels.clone())))
     }
 
+    /// What the file system at `point` says of itself. Not whether it is read-only: there the answer is of our
+    /// own view, in which a sandbox has made everything so.
+    fn ask(&self, point: &Path) -> Option<[i64; DEFS.len()]> {
+        let state = rustix::fs::statvfs(point).ok()?;
+        let bytes = |blocks: u64| cell(blocks.saturating_mul(state.f_frsize));
+        Some([
+            bytes(state.f_blocks),
+            bytes(state.f_bfree),
+            bytes(state.f_bavail),
+            cell(state.f_files),
+            cell(state.f_ffree),
+            i64::from(self.is_read_only),
+        ])
+    }
+
     fn is_local(&self) -> bool {
         let kind = std::str::from_utf8(&self.kind).unwrap_or_default();
         let is_below = |place: &&str| {
@@ -172,7 +188,10 @@ fn parse(lines: Lines<'_>) -> Result<Vec<Mount>, SampleError> {
         let (Some(device), Some(point), Some(kind)) = (line.word(), line.word(), line.word()) else {
             return Err(line.error("expected device, place and type"));
         };
-        let mount = Mount { device: unescape(device), point: unescape(point), kind: kind.to_owned() };
+        let options = line.word().unwrap_or_default();
+        let is_read_only = options.split(|byte| *byte == b',').any(|option| option == b"ro");
+        let (device, point) = (unescape(device), unescape(point));
+        let mount = Mount { device, point, kind: kind.to_owned(), is_read_only };
         mounts.retain(|earlier| earlier.point != mount.point);
         if mount.is_local() {
             mounts.push(mount);
@@ -203,19 +222,6 @@ fn unescape(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-fn ask(point: &Path) -> Option<[i64; DEFS.len()]> {
-    let state = rustix::fs::statvfs(point).ok()?;
-    let bytes = |blocks: u64| cell(blocks.saturating_mul(state.f_frsize));
-    Some([
-        bytes(state.f_blocks),
-        bytes(state.f_bfree),
-        bytes(state.f_bavail),
-        cell(state.f_files),
-        cell(state.f_ffree),
-        i64::from(state.f_flag.contains(StatVfsMountFlags::RDONLY)),
-    ])
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::golden::{Board, Tree, sample};
@@ -242,6 +248,13 @@ mod tests {
         let size = text.lines().find(|line| line.starts_with("node_filesystem_size_bytes{")).unwrap();
         let expect = "node_filesystem_size_bytes{device=\"/dev/a\",fstype=\"ext4\",mountpoint=\"/\"} ";
         assert!(size.strip_prefix(expect).unwrap().parse::<f64>().unwrap() > 0.0, "{size}");
+        let read_only = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("node_filesystem_readonly{")).unwrap();
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        assert_eq!(read_only(&text), 0.0);
+        tree.write("proc/1/mounts", "/dev/a / ext4 nosuid,ro,errors=remount-ro 0 0\n");
+        assert_eq!(read_only(&sample(&mut filesystem, &mut sink).unwrap()), 1.0);
         tree.write("proc/1/mounts", "");
         assert_eq!(sample(&mut filesystem, &mut sink).unwrap(), "");
     }

@@ -79,7 +79,7 @@ fn check(tree: &str) {
     let root = testdata(tree);
     let mut text = String::new();
     for mut sampler in super::collectors(&Config::default(), &root) {
-        // These two ask the kernel and not the tree.
+        // These two ask the kernel and not the tree; what says nothing of a tree is not mentioned.
         if !["uname", "filesystem"].contains(&sampler.name()) {
             let said = sample(&mut *sampler, &mut Board::default());
             let said = said.unwrap_or_else(|error| error.replace(&root.display().to_string(), "") + "\n");
@@ -98,6 +98,26 @@ fn a_captured_host() {
 #[test]
 fn an_old_kernel_with_few_fields() {
     check("old");
+}
+
+#[test]
+fn many_processors() {
+    check("cores");
+}
+
+#[test]
+fn a_machine_with_sensors_and_many_disks() {
+    check("metal");
+}
+
+#[test]
+fn a_container_that_sees_little() {
+    check("container");
+}
+
+#[test]
+fn odd_names() {
+    check("odd");
 }
 
 #[test]

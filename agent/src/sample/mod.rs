@@ -20,21 +20,53 @@ mod sink;
 mod text;
 
 #[cfg(target_os = "linux")]
+mod conntrack;
+#[cfg(target_os = "linux")]
 mod cpu;
 #[cfg(target_os = "linux")]
+mod cpufreq;
+#[cfg(target_os = "linux")]
+mod diskstats;
+#[cfg(target_os = "linux")]
+mod dmi;
+#[cfg(target_os = "linux")]
+mod entropy;
+#[cfg(target_os = "linux")]
+mod filefd;
+#[cfg(target_os = "linux")]
 mod filesystem;
+#[cfg(target_os = "linux")]
+mod hwmon;
+#[cfg(target_os = "linux")]
+mod labelled;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]
 mod memory;
 #[cfg(target_os = "linux")]
+mod netclass;
+#[cfg(target_os = "linux")]
+mod netstat;
+#[cfg(target_os = "linux")]
 mod network;
+#[cfg(target_os = "linux")]
+mod os;
+#[cfg(target_os = "linux")]
+mod pressure;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
 mod reader;
 #[cfg(target_os = "linux")]
+mod scalar;
+#[cfg(target_os = "linux")]
+mod sockstat;
+#[cfg(target_os = "linux")]
+mod softnet;
+#[cfg(target_os = "linux")]
 mod uptime;
+#[cfg(target_os = "linux")]
+mod vmstat;
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -44,14 +76,16 @@ pub use collect::{Collection, Due, Setup};
 pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;
 pub use host::host_facts;
-pub use round::{GroupInfo, NewSeries, Round};
-pub use schedule::{AskError, Sampling, StartError, start};
+pub use round::{GroupInfo, Moment, NewSeries, Round, Tap};
+pub use schedule::{AskError, Outlet, Sampling, StartError, start};
 pub use sink::{Sink, Slot};
 
 use quorate_common::model::process::ProcessRow;
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::Now;
 use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::time::Duration;
 
 /// One collector: reads one subject and says what it saw.
 pub trait Sampler: Send {
@@ -87,15 +121,31 @@ pub trait Sampler: Send {
 pub fn collectors(config: &Config, root: &Path) -> Vec<Box<dyn Sampler>> {
     let every = |ms: u32| ms.max(config.interval_ms);
     let tick = config.interval_ms;
+    // Enough for a network that lives, and early enough for the rest of the collector.
+    let patience = Duration::from_millis(u64::from(config.deadline_ms) / 2);
     let all: Vec<Box<dyn Sampler>> = vec![
         Box::new(cpu::Cpu::new(root, tick)),
         Box::new(memory::Memory::new(root, tick)),
         Box::new(load::Load::new(root, tick)),
         Box::new(uptime::Time::new(tick)),
         Box::new(network::Network::new(root, tick)),
+        Box::new(diskstats::Diskstats::new(root, tick)),
+        Box::new(vmstat::new(root, tick)),
+        Box::new(netstat::new(root, tick)),
+        Box::new(sockstat::new(root, tick)),
+        Box::new(softnet::Softnet::new(root, tick)),
+        Box::new(pressure::new(root, tick)),
+        Box::new(filefd::new(root, tick)),
         Box::new(process::Process::new(root, tick, &config.process)),
-        Box::new(filesystem::Filesystem::new(root, every(10_000))),
+        Box::new(conntrack::new(root, every(10_000))),
+        Box::new(entropy::new(root, every(10_000))),
+        Box::new(hwmon::Hwmon::new(root, every(10_000))),
+        Box::new(filesystem::Filesystem::new(root, every(10_000), patience)),
+        Box::new(netclass::Netclass::new(root, every(30_000))),
+        Box::new(cpufreq::Cpufreq::new(root, every(30_000))),
         Box::new(uptime::Uname::new(every(30_000))),
+        Box::new(os::Os::new(root, every(60_000))),
+        Box::new(dmi::Dmi::new(root, every(60_000))),
     ];
     all.into_iter().filter(|one| !config.disabled.iter().any(|name| name == one.name())).collect()
 }

@@ -7,6 +7,7 @@ use super::error::SampleError;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, pread};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// No file that is read here is longer on a sane machine; `/proc/stat` of 4096 processors has 1 MiB.
@@ -18,12 +19,13 @@ pub(super) struct File {
     path: PathBuf,
     descriptor: Option<OwnedFd>,
     buffer: Vec<u8>,
+    is_missing: bool,
 }
 
 impl File {
     /// A file that is opened at its first reading.
     pub fn new(root: &Path, path: &str) -> File {
-        File { path: root.join(path), descriptor: None, buffer: Vec::new() }
+        File { path: root.join(path), descriptor: None, buffer: Vec::new(), is_missing: false }
     }
 
     /// Reads the whole file as it is now.
@@ -41,6 +43,57 @@ impl File {
         self.descriptor = Some(descriptor);
         Ok((&self.path, &self.buffer[..length]))
     }
+
+    /// Reads the whole file; `None` if this kernel or machine does not have it, which is said once.
+    pub fn read_if_any(&mut self) -> Result<Option<(&Path, &[u8])>, SampleError> {
+        let was_missing = self.is_missing;
+        match self.read().map(|(_, bytes)| bytes.len()) {
+            Ok(length) => {
+                self.is_missing = false;
+                Ok(Some((&self.path, &self.buffer[..length])))
+            }
+            Err(SampleError::Read { source, .. }) if is_missing(&source) => {
+                self.is_missing = true;
+                if !was_missing {
+                    tracing::info!(path = %self.path.display(), "not on this system, left out");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The first line of a small file, without white space around it; `None` if there is nothing to read.
+///
+/// For attributes of devices, of which there are many and which are read seldom: many of them are missing or
+/// refuse to be read where they do not apply.
+pub(super) fn attribute(path: &Path) -> Option<String> {
+    let mut buffer = [0; 4096];
+    let descriptor = open(path).ok()?;
+    let length = pread(&descriptor, &mut buffer[..], 0).ok()?;
+    let line = buffer[..length].split(|b| *b == b'\n').next()?.trim_ascii();
+    Some(String::from_utf8_lossy(line).into_owned())
+}
+
+/// The names in a directory, sorted; none if there is no such directory.
+pub(super) fn names(directory: &Path, names_max: usize) -> Result<Vec<OsString>, SampleError> {
+    let failed = |error| SampleError::read(directory, error);
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if is_missing(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let named = entries.take(names_max).map(|entry| entry.map(|entry| entry.file_name()));
+    let mut names = named.collect::<std::io::Result<Vec<OsString>>>().map_err(failed)?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Not there, not built in, or switched off, such as pressure by a parameter of the kernel.
+fn is_missing(error: &std::io::Error) -> bool {
+    let missing = [Errno::NOENT, Errno::NOTDIR, Errno::NODEV, Errno::OPNOTSUPP];
+    error.raw_os_error().is_some_and(|code| missing.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {

@@ -5,11 +5,13 @@
 //! tick is skipped before anything is read, so that no registration is ever lost.
 
 use super::collect::{Collection, Due, Setup};
-use super::round::Round;
+use super::round::{Round, Tap};
 use super::{Config, collectors};
 use quorate_common::clock::Clock;
 use quorate_common::model::process::ProcessRow;
 use quorate_common::model::time::BootTime;
+use quorate_common::notify::Pulse;
+use quorate_common::model::time::{BootTime, Now};
 use quorate_common::shutdown::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,10 +45,25 @@ pub enum AskError {
     Stopped,
 }
 
+/// Where samples go.
+pub struct Outlet {
+    /// Rounds, at the configured interval.
+    pub rounds: mpsc::Sender<Round>,
+    /// Who follows every tick, if anybody; ticks come at its interval if that is shorter.
+    pub tap: Option<Box<dyn Tap>>,
+}
+
+impl From<mpsc::Sender<Round>> for Outlet {
+    fn from(rounds: mpsc::Sender<Round>) -> Outlet {
+        Outlet { rounds, tap: None }
+    }
+}
+
 /// Asks the sampling thread. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sampling {
     commands: SyncSender<Command>,
+    pulse: Pulse,
 }
 
 enum Command {
@@ -74,6 +91,11 @@ impl Sampling {
         self.ask(Command::ProcessTable).await
     }
 
+    /// Beats for each round.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, AskError> {
         let (answer, answered) = oneshot::channel();
         self.commands.try_send(command(answer)).map_err(|error| match error {
@@ -84,7 +106,7 @@ impl Sampling {
     }
 }
 
-/// Starts the thread; rounds go into `rounds`. Must be called in a runtime: a task stops the thread when
+/// Starts the thread; samples go into `outlet`. Must be called in a runtime: a task stops the thread when
 /// `shutdown` is asked for, and the program with it if the thread dies. `root` is `/` but for tests.
 ///
 /// # Errors
@@ -94,7 +116,7 @@ pub fn start(
     config: &Config,
     root: &Path,
     clock: Arc<dyn Clock>,
-    rounds: mpsc::Sender<Round>,
+    outlet: impl Into<Outlet>,
     shutdown: &Shutdown,
 ) -> Result<Sampling, StartError> {
     config.check()?;
@@ -105,26 +127,22 @@ pub fn start(
         clock: Arc::clone(&clock),
     };
     let collection = Collection::new(setup).map_err(StartError::Thread)?;
-    run(collection, config.interval_ms, (clock, rounds), shutdown)
+    run(Schedule::new(collection, config.interval_ms, clock, outlet.into()), shutdown)
 }
 
-fn run(
-    collection: Collection,
-    interval_ms: u32,
-    (clock, rounds): (Arc<dyn Clock>, mpsc::Sender<Round>),
-    shutdown: &Shutdown,
-) -> Result<Sampling, StartError> {
+fn run(mut schedule: Schedule, shutdown: &Shutdown) -> Result<Sampling, StartError> {
     let (commands, commanded) = sync_channel(COMMANDS_MAX);
     let (ended, end) = oneshot::channel::<()>();
     let ticker = Ticker::new(interval_ms, clock.now().boot);
-    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0 };
+    let pulse = Pulse::default();
+    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0, pulse: pulse.clone() };
     let thread = move || {
         schedule.run(&commanded);
         drop(ended);
     };
     drop(std::thread::Builder::new().name("sample".into()).spawn(thread).map_err(StartError::Thread)?);
     shutdown.spawn("sample", watch(commands.clone(), end, shutdown.clone()));
-    Ok(Sampling { commands })
+    Ok(Sampling { commands, pulse })
 }
 
 /// Ends the thread with the program, and the program with the thread.
@@ -150,15 +168,27 @@ async fn watch(commands: SyncSender<Command>, mut end: oneshot::Receiver<()>, sh
 struct Schedule {
     collection: Collection,
     clock: Arc<dyn Clock>,
-    rounds: mpsc::Sender<Round>,
-    ticker: Ticker,
+    outlet: Outlet,
+    /// Each tick samples.
+    ticks: Ticker,
+    /// Each of these ticks is sent.
+    rounds: Ticker,
     queue_full: u64,
+    pulse: Pulse,
 }
 
 impl Schedule {
+    fn new(mut collection: Collection, round_ms: u32, clock: Arc<dyn Clock>, outlet: Outlet) -> Schedule {
+        let tick_ms = outlet.tap.as_ref().map_or(round_ms, |tap| tap.interval_ms().clamp(1, round_ms));
+        collection.quicken(round_ms, tick_ms);
+        let now = clock.now().boot;
+        let (ticks, rounds) = (Ticker::new(tick_ms, now), Ticker::new(round_ms, now));
+        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0 }
+    }
+
     fn run(&mut self, commands: &Receiver<Command>) {
         loop {
-            let left = self.ticker.next.since(self.clock.now().boot);
+            let left = self.ticks.next.since(self.clock.now().boot);
             let is_open = match commands.recv_timeout(left) {
                 Err(RecvTimeoutError::Timeout) => self.tick() != Err(AskError::Stopped),
                 Err(RecvTimeoutError::Disconnected) | Ok(Command::Stop) => false,
@@ -172,14 +202,27 @@ impl Schedule {
 
     fn tick(&mut self) -> Result<(), AskError> {
         let now = self.clock.now().boot;
-        if now < self.ticker.next {
+        if now < self.ticks.next {
             // Woken a little too soon: the two clocks are not the same.
             return Ok(());
         }
-        self.ticker.advance(now);
+        self.ticks.advance(now);
+        if now < self.rounds.next {
+            self.sample(self.clock.now(), Due::ByTime);
+            return Ok(());
+        }
+        self.rounds.advance(now);
         let done = self.round(Due::ByTime);
         self.queue_full += u64::from(done == Err(AskError::Busy));
         done
+    }
+
+    /// What is due, for the tap alone.
+    fn sample(&mut self, at: Now, due: Due) {
+        let moment = self.collection.sample(at, due);
+        if let Some(tap) = &mut self.outlet.tap {
+            tap.take(&moment);
+        }
     }
 
     /// Whether there is somebody left to sample for. Nobody need wait for an answer any more.
@@ -199,16 +242,22 @@ impl Schedule {
     }
 
     fn round(&mut self, due: Due) -> Result<(), AskError> {
-        let place = self.rounds.try_reserve().map_err(|error| match error {
+        let place = self.outlet.rounds.try_reserve().map_err(|error| match error {
             QueueError::Full(()) => AskError::Busy,
             QueueError::Closed(()) => AskError::Stopped,
         })?;
         let at = self.clock.now();
-        self.collection.set_skipped(self.queue_full, self.ticker.late);
-        let next_due = self.ticker.next.since(at.boot).as_millis();
+        self.collection.set_skipped(self.queue_full, self.rounds.late);
+        let next_due = self.rounds.next.since(at.boot).as_millis();
         // Rounded up: a frame that comes when it was announced is never late.
         let next_due_ms = u32::try_from(next_due).unwrap_or(u32::MAX).saturating_add(1);
         place.send(self.collection.round(at, next_due_ms, due));
+        self.pulse.beat();
+        let moment = self.collection.sample(at, due);
+        if let Some(tap) = &mut self.outlet.tap {
+            tap.take(&moment);
+        }
+        place.send(self.collection.close(at, next_due_ms));
         Ok(())
     }
 }
@@ -308,10 +357,16 @@ mod tests {
             clock: Arc::clone(&clock) as _,
         };
         let (sender, mut rounds) = mpsc::channel(1);
-        let ticker = Ticker::new(1000, clock.now().boot);
         let collection = Collection::new(setup).unwrap();
-        let mut schedule =
-            Schedule { collection, clock: Arc::clone(&clock) as _, rounds: sender, ticker, queue_full: 0 };
+        let mut schedule = Schedule {
+            collection,
+            clock: Arc::clone(&clock) as _,
+            rounds: sender,
+            ticker,
+            queue_full: 0,
+            pulse: Pulse::default(),
+        };
+        let mut schedule = Schedule::new(collection, 1000, Arc::clone(&clock) as _, sender.into());
         let mut tick_at = |ms: u64| {
             clock.0.store(ms * 1_000_000, std::sync::atomic::Ordering::SeqCst);
             schedule.tick()
@@ -331,6 +386,44 @@ mod tests {
         assert_eq!(said, [("queue_full", 2), ("late", 3)]);
         drop(rounds);
         assert_eq!(tick_at(8000), Err(AskError::Stopped));
+    }
+
+    /// Counts the ticks.
+    struct Counting(Arc<std::sync::atomic::AtomicU64>);
+
+    impl Tap for Counting {
+        fn interval_ms(&self) -> u32 {
+            1000
+        }
+        fn take(&mut self, moment: &super::super::Moment<'_>) {
+            assert_eq!(moment.sampled, [0]);
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_tap_sees_the_ticks_between_rounds() {
+        let clock = Arc::new(Hand(1_000_000_000.into()));
+        let setup = Setup {
+            collectors: Vec::new(),
+            interval_ms: 5000,
+            deadline_ms: 500,
+            clock: Arc::clone(&clock) as _,
+        };
+        let (sender, mut rounds) = mpsc::channel(9);
+        let collection = Collection::new(setup).unwrap();
+        let ticks = Arc::new(std::sync::atomic::AtomicU64::new(0));
+        let outlet = Outlet { rounds: sender, tap: Some(Box::new(Counting(Arc::clone(&ticks)))) };
+        let mut schedule = Schedule::new(collection, 5000, Arc::clone(&clock) as _, outlet);
+        for second in 1..=12 {
+            clock.0.store(second * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
+            assert_eq!(schedule.tick(), Ok(()));
+        }
+        assert_eq!(ticks.load(std::sync::atomic::Ordering::SeqCst), 12);
+        let sent: Vec<(u64, u32)> = std::iter::from_fn(|| rounds.try_recv().ok())
+            .map(|round| (round.at.boot.0 / 1_000_000_000, round.next_due_ms))
+            .collect();
+        assert_eq!(sent, [(1, 4001), (5, 5001), (10, 5001)]);
     }
 
     #[tokio::test]

@@ -94,6 +94,19 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// The next word, which must be there and be a hexadecimal number.
+    pub fn hexadecimal(&mut self, field: &str) -> Result<u64, SampleError> {
+        self.hexadecimal_if_any(field)?.ok_or_else(|| self.error(format!("`{field}` is missing")))
+    }
+
+    /// The next word as a hexadecimal number; `None` at the end of the line.
+    pub fn hexadecimal_if_any(&mut self, field: &str) -> Result<Option<u64>, SampleError> {
+        let Some(word) = self.word() else { return Ok(None) };
+        let unsigned = Some(word).filter(|word| word[0].is_ascii_hexdigit());
+        let number = unsigned.and_then(|word| u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok());
+        number.map(Some).ok_or_else(|| self.unlike(field, "a hexadecimal number", word))
+    }
+
     /// The next word, which must be a decimal number, as hundredths; further digits are cut off.
     pub fn hundredths(&mut self, field: &str) -> Result<i64, SampleError> {
         let word = self.word().ok_or_else(|| self.error(format!("`{field}` is missing")))?;

@@ -2,6 +2,7 @@
 //! `cpu.rs`.
 
 use super::error::SampleError;
+use super::labelled::Labelled;
 use super::{Sampler, Sink, Slot};
 use quorate_common::catalog::{TIME, UNAME_INFO};
 use quorate_common::model::label::Labels;
@@ -45,26 +46,13 @@ impl Sampler for Time {
 /// Names kernel and host. A new hostname ends the series and begins another.
 pub(super) struct Uname {
     interval_ms: u32,
-    series: Option<(Slot, Labels)>,
+    said: Labelled,
 }
 
 impl Uname {
     /// Asks every `interval_ms`.
     pub fn new(interval_ms: u32) -> Uname {
-        Uname { interval_ms, series: None }
-    }
-
-    fn say(&mut self, labels: Labels, out: &mut Sink) {
-        if self.series.as_ref().is_none_or(|(_, known)| *known != labels) {
-            if let Some((slot, _)) = self.series.take() {
-                out.retire(slot);
-            }
-            let slot = out.slot(&UNAME_INFO, labels.clone());
-            self.series = Some((slot, labels));
-        }
-        if let Some((slot, _)) = self.series {
-            out.set(slot, 1);
-        }
+        Uname { interval_ms, said: Labelled::default() }
     }
 }
 
@@ -92,14 +80,15 @@ impl Sampler for Uname {
             ("machine", text(uname.machine())),
             ("domainname", text(uname.domainname())),
         ])?;
-        self.say(labels, out);
+        self.said.set((&UNAME_INFO, &labels), 1, out)?;
+        self.said.finish(out);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::golden::{Board, sample, show};
+    use super::super::golden::{Board, sample};
     use super::*;
 
     #[test]
@@ -117,14 +106,5 @@ mod tests {
             assert!(text.contains(label), "{text}");
         }
         assert!(text.starts_with("node_uname_info{") && text.ends_with("} 1\n"), "{text}");
-    }
-
-    #[test]
-    fn a_new_hostname_is_a_new_series() {
-        let (mut uname, mut sink) = (Uname::new(30_000), Board::default());
-        for name in ["a", "a", "b"] {
-            uname.say(Labels::new([("nodename", name)]).unwrap(), &mut sink.sink);
-            assert_eq!(show(&mut sink), format!("node_uname_info{{nodename=\"{name}\"}} 1\n"));
-        }
     }
 }

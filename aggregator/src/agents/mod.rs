@@ -9,7 +9,9 @@ pub mod delivery;
 use delivery::Delivery;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
-use quorate_common::model::session::{AggregatorMessage, Request, RequestKind, Response, ResponseBody};
+use quorate_common::model::session::{
+    AggregatorMessage, RecorderRange, Request, RequestKind, Response, ResponseBody,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,24 @@ const COMMANDS_MAX: usize = 256;
 pub const QUESTIONS_MAX: usize = 8;
 /// Rows of one answer; a table beyond this is cut.
 const ROWS_MAX: usize = 65_536;
+
+/// Samples of one answer, from the recorder; what an agent sends beyond is dropped with its series.
+const SAMPLES_MAX: usize = 100_000;
+
+/// What is asked of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What is asked.
+    pub kind: RequestKind,
+    /// What of the recorder; only for that kind.
+    pub range: Option<RecorderRange>,
+}
+
+impl From<RequestKind> for Question {
+    fn from(kind: RequestKind) -> Question {
+        Question { kind, range: None }
+    }
+}
 
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,7 +99,7 @@ enum Command {
     },
     Ask {
         node: NodeId,
-        kind: RequestKind,
+        question: Question,
         deadline: Duration,
         reply: oneshot::Sender<Result<ResponseBody, Refused>>,
     },
@@ -140,10 +160,11 @@ impl Agents {
         &self,
         node: NodeId,
         name: &NodeName,
-        kind: RequestKind,
+        question: impl Into<Question>,
         deadline: Duration,
     ) -> Result<ResponseBody, AskError> {
-        let call = self.call(|reply| Command::Ask { node, kind, deadline, reply });
+        let question = question.into();
+        let call = self.call(|reply| Command::Ask { node, question, deadline, reply });
         let late = AskError::Late(name.clone(), deadline);
         match tokio::time::timeout(deadline, call).await {
             Err(_) => Err(late),
@@ -212,7 +233,7 @@ impl Owner {
                 Command::Detach { node, number, reply } => {
                     reply.send(self.detach(node, number)).ok();
                 }
-                Command::Ask { node, kind, deadline, reply } => self.ask(node, kind, deadline, reply),
+                Command::Ask { node, question, deadline, reply } => self.ask(node, question, deadline, reply),
                 Command::Abandon { id } => {
                     self.waiting.remove(&id);
                 }
@@ -249,7 +270,7 @@ impl Owner {
     fn ask(
         &mut self,
         node: NodeId,
-        kind: RequestKind,
+        Question { kind, range }: Question,
         deadline: Duration,
         reply: oneshot::Sender<Result<ResponseBody, Refused>>,
     ) {
@@ -260,7 +281,7 @@ impl Owner {
         self.next += 1;
         let id = self.next;
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
-        let request = AggregatorMessage::Request(Request { id, kind, deadline_ms });
+        let request = AggregatorMessage::Request(Request { id, kind, deadline_ms, range });
         if session.questions.try_send(request).is_err() {
             reply.send(Err(Refused::Busy)).ok();
             return;
@@ -301,7 +322,7 @@ impl Owner {
 
 /// Puts the parts of an answer together.
 fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
-    let mut rows = Vec::new();
+    let (mut rows, mut series, mut samples) = (Vec::new(), Vec::new(), 0);
     let mut body = ResponseBody::Done;
     for part in parts {
         match part.body {
@@ -312,9 +333,20 @@ fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
                 rows.truncate(ROWS_MAX);
                 body = ResponseBody::Processes(Vec::new());
             }
+            ResponseBody::Recording(more) => {
+                samples += more.iter().map(|one| one.samples.len()).sum::<usize>();
+                if samples <= SAMPLES_MAX {
+                    series.extend(more);
+                }
+                body = ResponseBody::Recording(Vec::new());
+            }
         }
     }
-    Ok(if matches!(body, ResponseBody::Processes(_)) { ResponseBody::Processes(rows) } else { body })
+    Ok(match body {
+        ResponseBody::Processes(_) => ResponseBody::Processes(rows),
+        ResponseBody::Recording(_) => ResponseBody::Recording(series),
+        body => body,
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 use super::doors::DoorError;
 use crate::identity::init::StatePaths;
 use crate::identity::registry::Registry;
+use quorate_common::clock::monotonic_us;
 use quorate_common::error::chain;
+use quorate_common::notify::{Notifier, State};
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, Credential};
 use rustls::ServerConfig;
@@ -66,14 +68,28 @@ impl Certificate {
     }
 }
 
-/// Reloads registry and certificate at each signal, until asked to stop.
-pub async fn run(mut signals: Signal, registry: Registry, certificate: Certificate, shutdown: Shutdown) {
-    loop {
-        tokio::select! {
-            () = shutdown.asked() => return,
-            Some(()) = signals.recv() => {
-                tell("registry", registry.reload().await);
-                tell("certificate", certificate.reload());
+/// What is reloaded, and who is told when that begins and ends.
+pub struct Reload {
+    /// Who belongs.
+    pub registry: Registry,
+    /// What both ports show.
+    pub certificate: Certificate,
+    /// The service manager.
+    pub notifier: Notifier,
+}
+
+impl Reload {
+    /// Reloads registry and certificate at each signal, until asked to stop.
+    pub async fn run(self, mut signals: Signal, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = shutdown.asked() => return,
+                Some(()) = signals.recv() => {
+                    self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
+                    tell("registry", self.registry.reload().await);
+                    tell("certificate", self.certificate.reload());
+                    self.notifier.tell(&[State::Ready]);
+                }
             }
         }
     }

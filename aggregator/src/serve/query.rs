@@ -1,16 +1,17 @@
 //! Samples: the newest, the last minutes, and the process table of a node.
 
 use super::cluster::known_node;
-use crate::agents::Agents;
+use crate::agents::{Agents, Question};
 use crate::query::selector::Selector;
 use crate::query::series::{Answer, Source, latest, recent};
 use crate::store::live::Live;
 use crate::store::{Sample, Select};
 use quorate_common::clock::Clock;
 use quorate_common::model::cluster::Snapshot;
+use quorate_common::model::label::check_metric_name;
 use quorate_common::model::node::Member;
 use quorate_common::model::process::ProcessRow;
-use quorate_common::model::session::{RequestKind, ResponseBody};
+use quorate_common::model::session::{RecordedSeries, RecorderRange, RequestKind, ResponseBody};
 use quorate_proto::convert::timestamp;
 use quorate_proto::v1::query_service_server::QueryService;
 use quorate_proto::{status, v1};
@@ -23,6 +24,8 @@ use tonic::{Request, Response, Status};
 const ASK_DEADLINE: Duration = Duration::from_secs(5);
 /// How far back the last minutes reach.
 const RECENT_SECONDS_MAX: u32 = 900;
+/// How far back a flight recorder can be configured to reach.
+const RECORDER_SECONDS_MAX: u32 = 3600;
 
 /// The service.
 #[derive(Clone)]
@@ -117,6 +120,26 @@ impl QueryService for Queries {
             processes: rows.iter().take(limit).map(Into::into).collect(),
         }))
     }
+
+    async fn read_recorder(
+        &self,
+        request: Request<v1::ReadRecorderRequest>,
+    ) -> Result<Response<v1::ReadRecorderResponse>, Status> {
+        let request = request.into_inner();
+        let seconds = within("seconds", request.seconds, 300, RECORDER_SECONDS_MAX)?;
+        check_metric_name(&request.metric).map_err(|error| status::field("metric", error.to_string()))?;
+        let snapshot = self.snapshots.borrow().clone();
+        let member = known_node(&snapshot, &request.node, "node")?.member.clone();
+        let range = Some(RecorderRange { metric: request.metric, seconds });
+        let question = Question { kind: RequestKind::Recorder, range };
+        let answer = self.agents.ask(member.id, &member.name, question, ASK_DEADLINE).await;
+        let body = answer.map_err(|error| status::of(error.kind(), &error))?;
+        let ResponseBody::Recording(series) = body else {
+            return Err(Status::internal(format!("node `{}` answered something else", member.name)));
+        };
+        let series = series.into_iter().map(recorded).collect();
+        Ok(Response::new(v1::ReadRecorderResponse { node: member.name.to_string(), series }))
+    }
 }
 
 /// A number that may be left out, and has a limit.
@@ -138,6 +161,13 @@ fn labels(pairs: Vec<(String, String)>) -> Vec<v1::Label> {
 
 fn sample(sample: &Sample) -> v1::Sample {
     v1::Sample { timestamp: Some(timestamp(sample.at)), value: sample.value }
+}
+
+fn recorded(RecordedSeries { spec, samples }: RecordedSeries) -> v1::RecentSeries {
+    let own = spec.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let name = ("__name__".to_owned(), spec.metric.name.to_string());
+    let samples = samples.into_iter().map(|(at, value)| sample(&Sample { at, value })).collect();
+    v1::RecentSeries { labels: labels(std::iter::once(name).chain(own).collect()), samples }
 }
 
 /// The busiest first, then the largest, then by number.

@@ -399,6 +399,13 @@ impl QueryService for Fake {
             left_out: 40,
         }))
     }
+
+    async fn read_recorder(
+        &self,
+        request: Request<ReadRecorderRequest>,
+    ) -> Result<Response<ReadRecorderResponse>, Status> {
+        Err(Status::unavailable(format!("{} has no session", request.into_inner().node)))
+    }
 }
 
 #[tonic::async_trait]

@@ -3,6 +3,7 @@
 use super::node::HostFacts;
 use super::process::ProcessRow;
 use super::series::{SeriesClass, SeriesSpec, Window};
+use super::time::WallTime;
 use super::words;
 use bytes::Bytes;
 
@@ -172,6 +173,8 @@ words! {
         ProcessTable = "process_table",
         /// One more round of all collectors, now.
         CollectNow = "collect_now",
+        /// What the flight recorder has of one metric.
+        Recorder = "recorder",
         /// End this session and begin another, elsewhere or later.
         Drain = "drain",
     }
@@ -186,6 +189,26 @@ pub struct Request {
     pub kind: RequestKind,
     /// Nobody waits for the answer after this long.
     pub deadline_ms: u32,
+    /// What of the recorder; only for that kind.
+    pub range: Option<RecorderRange>,
+}
+
+/// One metric and how far back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecorderRange {
+    /// Its name.
+    pub metric: String,
+    /// How many seconds before the newest sample.
+    pub seconds: u32,
+}
+
+/// One series as the flight recorder has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordedSeries {
+    /// What it is.
+    pub spec: SeriesSpec,
+    /// Samples by the host's wall clock, oldest first.
+    pub samples: Vec<(WallTime, f64)>,
 }
 
 /// What an aggregator sends in a session.
@@ -204,6 +227,8 @@ pub enum AggregatorMessage {
 pub enum ResponseBody {
     /// Rows of the process table.
     Processes(Vec<ProcessRow>),
+    /// Series of the flight recorder.
+    Recording(Vec<RecordedSeries>),
     /// Done, nothing to tell.
     Done,
     /// It could not be done, and why.

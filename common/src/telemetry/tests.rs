@@ -26,7 +26,7 @@ impl Clock for Fixed {
 /// What is written while `tell` runs.
 fn told(level: Level, style: Style, tell: impl FnOnce()) -> String {
     let buffer = Buffer::default();
-    tracing::subscriber::with_default(subscriber(level, style, Fixed, buffer.clone()), tell);
+    tracing::subscriber::with_default(subscriber(targets(level), style, Fixed, buffer.clone()), tell);
     let bytes = buffer.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -152,4 +152,21 @@ fn the_section_reads_its_words() {
     let config: Config = toml::from_str("level = 'debug'\nformat = 'json'").unwrap();
     assert_eq!(config, Config { level: Level::Debug, format: Format::Json, colour: Colour::Auto });
     assert!(toml::from_str::<Config>("level = 'loud'").is_err());
+}
+
+#[test]
+fn the_level_changes_while_events_are_told() {
+    let buffer = Buffer::default();
+    let (filter, handle) = reload::Layer::new(targets(Level::Warn));
+    let telling = Telling(handle);
+    tracing::subscriber::with_default(subscriber(filter, PLAIN, Fixed, buffer.clone()), || {
+        for level in [None, Some(Level::Debug), Some(Level::Error)] {
+            level.into_iter().for_each(|level| telling.set_level(level));
+            tracing::warn!("careful");
+            tracing::debug!("why");
+        }
+    });
+    let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+    let told: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    assert_eq!(told, ["careful", "careful", "why"]);
 }

@@ -5,15 +5,17 @@ use crate::v1;
 use crate::v1::answer_request::Body;
 use crate::v1::session_request::Message as Up;
 use crate::v1::session_response::Message as Down;
-use quorate_common::model::series::Window;
+use quorate_common::model::label::{Labels, check_metric_name};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, Request, RequestKind,
-    Response, ResponseBody, SeqRange, Welcome,
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, RecordedSeries,
+    RecorderRange, Request, RequestKind, Response, ResponseBody, SeqRange, Welcome,
 };
+use quorate_common::model::time::WallTime;
 
 pair!(Window, Window, "frame.window", { Short, Medium, Long });
 pair!(ByeReason, ByeReason, "bye.reason", { Stop, Restart, HostShutdown, Drain });
-pair!(RequestKind, RequestKind, "request.kind", { ProcessTable, CollectNow, Drain });
+pair!(RequestKind, RequestKind, "request.kind", { ProcessTable, CollectNow, Recorder, Drain });
 
 /// Most epochs that a Hello may list.
 const HELD_MAX: usize = 256;
@@ -186,6 +188,9 @@ impl From<AggregatorMessage> for v1::SessionResponse {
                 id: request.id,
                 kind: v1::RequestKind::from(request.kind).into(),
                 deadline_ms: request.deadline_ms,
+                range: request
+                    .range
+                    .map(|range| v1::RecorderRange { metric: range.metric, seconds: range.seconds }),
             }),
         };
         v1::SessionResponse { message: Some(message) }
@@ -215,6 +220,9 @@ impl TryFrom<v1::SessionResponse> for AggregatorMessage {
                 id: request.id,
                 kind: word::<v1::RequestKind, _>(request.kind, "request.kind")?,
                 deadline_ms: request.deadline_ms,
+                range: request
+                    .range
+                    .map(|range| RecorderRange { metric: range.metric, seconds: range.seconds }),
             }),
         })
     }
@@ -225,6 +233,9 @@ impl From<Response> for v1::AnswerRequest {
         let body = match response.body {
             ResponseBody::Processes(rows) => {
                 Body::Processes(v1::ProcessTable { rows: rows.iter().map(Into::into).collect() })
+            }
+            ResponseBody::Recording(series) => {
+                Body::Recording(v1::Recording { series: series.into_iter().map(Into::into).collect() })
             }
             ResponseBody::Done => Body::Done(v1::Done {}),
             ResponseBody::Failed(reason) => Body::Failed(reason),
@@ -241,10 +252,54 @@ impl TryFrom<v1::AnswerRequest> for Response {
             Body::Processes(table) => {
                 ResponseBody::Processes(table.rows.into_iter().map(Into::into).collect())
             }
+            Body::Recording(recording) => ResponseBody::Recording(
+                recording.series.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            ),
             Body::Done(v1::Done {}) => ResponseBody::Done,
             Body::Failed(reason) => ResponseBody::Failed(reason),
         };
         Ok(Response { id: answer.id, part: answer.part, last: answer.last, body })
+    }
+}
+
+impl From<RecordedSeries> for v1::RecordedSeries {
+    fn from(series: RecordedSeries) -> Self {
+        let RecordedSeries { spec, samples } = series;
+        v1::RecordedSeries {
+            metric: spec.metric.name.to_string(),
+            counter: spec.metric.kind == MetricKind::Counter,
+            labels: spec
+                .labels
+                .iter()
+                .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
+                .collect(),
+            wall_ns: samples.iter().map(|(at, _)| at.0).collect(),
+            values: samples.iter().map(|(_, value)| *value).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::RecordedSeries> for RecordedSeries {
+    type Error = ConvertError;
+
+    /// The values have been read from their cells already: how they were held is not said.
+    fn try_from(series: v1::RecordedSeries) -> Result<Self, ConvertError> {
+        if series.wall_ns.len() != series.values.len() {
+            return Err(ConvertError::invalid("recording.values", "not as many as times"));
+        }
+        let invalid = |error: quorate_common::model::label::LabelError| {
+            ConvertError::invalid("recording.labels", error.to_string())
+        };
+        check_metric_name(&series.metric).map_err(invalid)?;
+        if !series.labels.len().is_multiple_of(2) {
+            return Err(ConvertError::invalid("recording.labels", "a name without a value"));
+        }
+        let pairs = series.labels.chunks(2).map(|pair| (pair[0].as_str(), pair[1].as_str()));
+        let labels = Labels::new(pairs).map_err(invalid)?;
+        let kind = if series.counter { MetricKind::Counter } else { MetricKind::Gauge };
+        let metric = Metric { name: series.metric.into(), kind, form: CellForm::Float };
+        let samples = series.wall_ns.into_iter().map(WallTime).zip(series.values).collect();
+        Ok(RecordedSeries { spec: SeriesSpec { metric, labels }, samples })
     }
 }
 
@@ -330,13 +385,37 @@ mod tests {
                 series_max: 20_000,
             }),
             AggregatorMessage::Ack(Ack { echo: 1, received: 11, durable: 7, above }),
-            AggregatorMessage::Request(Request { id: 1, kind: RequestKind::ProcessTable, deadline_ms: 10 }),
+            AggregatorMessage::Request(Request {
+                id: 1,
+                kind: RequestKind::ProcessTable,
+                deadline_ms: 10,
+                range: None,
+            }),
+            AggregatorMessage::Request(Request {
+                id: 2,
+                kind: RequestKind::Recorder,
+                deadline_ms: 10,
+                range: Some(RecorderRange { metric: "m".into(), seconds: 60 }),
+            }),
         ];
         for message in messages {
             let wire = v1::SessionResponse::from(message.clone());
             assert_eq!(AggregatorMessage::try_from(wire).unwrap(), message);
         }
-        for body in [ResponseBody::Done, ResponseBody::Failed("no".into()), ResponseBody::Processes(vec![])] {
+        let metric = Metric { name: "m".into(), kind: MetricKind::Gauge, form: CellForm::Float };
+        let labels = Labels::new([("a", "b")]).unwrap();
+        let samples = vec![(WallTime(-1), 0.5), (WallTime(2), f64::INFINITY)];
+        let recorded = RecordedSeries { spec: SeriesSpec { metric, labels }, samples };
+        let mut wire = v1::RecordedSeries::from(recorded.clone());
+        wire.values.pop();
+        let error = RecordedSeries::try_from(wire).unwrap_err().to_string();
+        assert_eq!(error, "field `recording.values`: not as many as times");
+        for body in [
+            ResponseBody::Done,
+            ResponseBody::Failed("no".into()),
+            ResponseBody::Processes(vec![]),
+            ResponseBody::Recording(vec![recorded]),
+        ] {
             let response = Response { id: 1, part: 0, last: true, body };
             assert_eq!(Response::try_from(v1::AnswerRequest::from(response.clone())).unwrap(), response);
         }

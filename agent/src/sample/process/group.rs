@@ -11,6 +11,7 @@
 //! ```
 
 use super::super::config::ProcessConfig;
+use super::watch::Watch;
 use std::collections::{BTreeMap, HashMap};
 
 /// What all processes in no series of their own are summed up as. A program of this name is always part of
@@ -43,6 +44,12 @@ pub(super) struct Level {
     pub states: [u64; STATES.len()],
     /// Processes whose storage traffic may be read.
     pub with_io: u64,
+    /// Open descriptors of those that may be looked at.
+    pub descriptors: u64,
+    /// Processes whose descriptors may be counted.
+    pub with_descriptors: u64,
+    /// Of the process that is nearest to its limit of descriptors: how full, in ten-thousandths.
+    pub fullest: Option<u64>,
 }
 
 /// One process in one round.
@@ -68,6 +75,7 @@ pub(super) struct Groups {
     last_ms: Option<u64>,
     round: u64,
     ranks: Vec<u64>,
+    attributed_centis: u64,
 }
 
 /// One group.
@@ -78,6 +86,7 @@ pub(super) struct Group {
     /// What it has now.
     pub level: Level,
     is_series: bool,
+    is_watched: bool,
     in_round: Usage,
     alive_since_ms: Option<u64>,
     top_since_ms: Option<u64>,
@@ -91,17 +100,25 @@ struct Known {
 }
 
 impl Groups {
-    /// No groups yet.
+    /// No groups yet but those that are watched: that one has no process is worth knowing.
     pub fn new(config: ProcessConfig) -> Groups {
+        let watch = Watch::parse(&config.watch).unwrap_or_default();
+        let watched = || Group { is_series: true, is_watched: true, ..Group::default() };
         Groups {
             last_ms: config.whole_life.then_some(0),
             config,
-            groups: BTreeMap::new(),
+            groups: watch.groups().map(|name| (name.into(), watched())).collect(),
             other: Group::default(),
             known: HashMap::new(),
             round: 0,
             ranks: Vec::new(),
+            attributed_centis: 0,
         }
+    }
+
+    /// Processor time that was attributed to all processes so far, in hundredths of a second.
+    pub fn attributed_centis(&self) -> u64 {
+        self.attributed_centis
     }
 
     /// Takes in one round: all processes there are at `now_ms` since boot.
@@ -151,20 +168,23 @@ impl Groups {
         let known =
             self.known.entry((reading.pid, reading.start_centis)).or_insert(Known { usage: first, round: 0 });
         known.round = self.round;
-        known.usage.advance(&reading.usage)
+        let used = known.usage.advance(&reading.usage);
+        self.attributed_centis =
+            self.attributed_centis.saturating_add(used.user_centis).saturating_add(used.system_centis);
+        used
     }
 
     /// A group that has just become a series begins at zero: what it used before stays in `other`.
     fn promote(&mut self, now_ms: u64) {
-        let (cpu_min, memory_min) = (self.bar(Group::centis_in_round), self.bar(|g| g.level.resident_bytes));
-        let mut free =
-            self.config.groups_max.saturating_sub(self.groups.values().filter(|g| g.is_series).count());
+        let bars = RANKS.map(|rank| self.bar(rank));
+        let series = self.groups.values().filter(|group| group.is_series && !group.is_watched).count();
+        let mut free = self.config.groups_max.saturating_sub(series);
         for group in self.groups.values_mut() {
             if group.level.processes == 0 {
                 (group.alive_since_ms, group.top_since_ms) = (None, None);
                 continue;
             }
-            let is_top = group.centis_in_round() >= cpu_min || group.level.resident_bytes >= memory_min;
+            let is_top = RANKS.iter().zip(bars).any(|(rank, bar)| rank(group) >= bar);
             group.top_since_ms = if is_top { group.top_since_ms.or(Some(now_ms)) } else { None };
             let lasted = |since: Option<u64>, least_ms: u32| {
                 since.is_some_and(|since| now_ms.saturating_sub(since) >= u64::from(least_ms))
@@ -179,7 +199,7 @@ impl Groups {
 
     /// The least value that is among the top N; more than any value if N is 0. What is zero is never at the
     /// top.
-    fn bar(&mut self, rank: impl Fn(&Group) -> u64) -> u64 {
+    fn bar(&mut self, rank: fn(&Group) -> u64) -> u64 {
         self.ranks.clear();
         self.ranks.extend(self.groups.values().map(rank).filter(|value| *value > 0));
         match self.config.top {
@@ -192,7 +212,9 @@ impl Groups {
     fn forget(&mut self, now_ms: u64) {
         let leave_ms = u64::from(self.config.leave_ms);
         self.groups.retain(|_, group| {
-            group.level.processes > 0 || (group.is_series && now_ms.saturating_sub(group.seen_ms) < leave_ms)
+            group.level.processes > 0
+                || group.is_watched
+                || (group.is_series && now_ms.saturating_sub(group.seen_ms) < leave_ms)
         });
     }
 
@@ -210,14 +232,18 @@ impl Groups {
     }
 }
 
+/// What groups are ranked by: processor time, memory, storage traffic, descriptors.
+const RANKS: [fn(&Group) -> u64; 4] = [
+    |group| group.in_round.user_centis.saturating_add(group.in_round.system_centis),
+    |group| group.level.resident_bytes,
+    |group| group.in_round.read_bytes.saturating_add(group.in_round.write_bytes),
+    |group| group.level.descriptors,
+];
+
 impl Group {
     fn begin(&mut self) {
         self.level = Level::default();
         self.in_round = Usage::default();
-    }
-
-    fn centis_in_round(&self) -> u64 {
-        self.in_round.user_centis.saturating_add(self.in_round.system_centis)
     }
 }
 
@@ -259,6 +285,9 @@ impl Level {
         self.oldest_centis = [self.oldest_centis, more.oldest_centis].into_iter().flatten().min();
         self.states.iter_mut().zip(more.states).for_each(|(sum, more)| *sum += more);
         self.with_io += more.with_io;
+        self.descriptors = self.descriptors.saturating_add(more.descriptors);
+        self.with_descriptors += more.with_descriptors;
+        self.fullest = self.fullest.max(more.fullest);
     }
 }
 
@@ -388,6 +417,32 @@ mod tests {
         assert_eq!(round(&mut groups, 101, &table[1..]), "a 0 0, b 1 0, other 1 0");
         assert_eq!(round(&mut groups, 500, &table[1..]), "b 1 0, other 1 0");
         assert_eq!(round(&mut groups, 501, &table[1..]), "b 1 0, c 1 0, other 0 0");
+    }
+
+    #[test]
+    fn watched_groups_are_series_at_once_and_for_good() {
+        let watch = vec!["db".to_owned(), "web:nginx".to_owned()];
+        let config = ProcessConfig { watch, groups_max: 0, ..ProcessConfig::default() };
+        let mut groups = Groups::new(config);
+        assert_eq!(round(&mut groups, 100, &[(7, 1, "db", 50, 0)]), "db 1 0, web 0 0, other 0 0");
+        assert_eq!(round(&mut groups, 101, &[(7, 1, "db", 55, 0)]), "db 1 5, web 0 0, other 0 0");
+        assert_eq!(round(&mut groups, 9000, &[]), "db 0 5, web 0 0, other 0 0");
+        assert_eq!(groups.attributed_centis(), 5);
+    }
+
+    #[test]
+    fn the_top_by_traffic_and_by_descriptors_enters_too() {
+        let mut groups = Groups::new(ProcessConfig { top: 1, enter_top_ms: 0, ..ProcessConfig::default() });
+        for (second, bytes) in [(100, 0), (101, 4096)] {
+            let plain = |fake: &'static Fake| reading(fake);
+            let mut readings =
+                [plain(&(1, 1, "fat", 9, 9)), plain(&(2, 1, "disk", 0, 0)), plain(&(3, 1, "files", 0, 0))];
+            readings[1].usage.write_bytes = bytes;
+            readings[2].level.descriptors = 3;
+            groups.round(second * 1000, readings.into_iter());
+        }
+        let names: Vec<&str> = groups.series().map(|(name, _)| name).collect();
+        assert_eq!(names, ["disk", "fat", "files", "other"]);
     }
 
     proptest::proptest! {

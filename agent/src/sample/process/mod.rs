@@ -3,13 +3,19 @@
 //! A process number is never a label: it would be a new series with each start. The table with numbers is
 //! answered on request from the last round and stored nowhere.
 
+mod descriptor;
 mod group;
 mod stat;
 mod table;
+mod unattributed;
 mod user;
+mod watch;
+
+pub(super) use self::watch::Watch;
 
 use self::group::{Group, Groups};
 use self::table::{Process as One, Table, Traffic};
+use self::unattributed::Unattributed;
 use super::config::ProcessConfig;
 use super::error::SampleError;
 use super::keyed::Keyed;
@@ -29,6 +35,8 @@ pub(super) struct Process {
     interval_ms: u32,
     table: Table,
     groups: Groups,
+    unattributed: Unattributed,
+    host: Host,
     series: Keyed<Series>,
     memory_bytes: Option<u64>,
     /// Wall clock at boot, in milliseconds; moves only when the clock was set, not with every jitter.
@@ -44,6 +52,17 @@ struct Series {
     always: Vec<Slot>,
     /// Storage traffic, once it could be read of any process of the group: a 0 would be a lie.
     io: Option<[Slot; 2]>,
+    /// Open descriptors, once they could be counted of any.
+    descriptors: Option<Slot>,
+    /// How near one is to its limit of descriptors, once that is known of any.
+    fullest: Option<Slot>,
+}
+
+/// The series of all processes together, from when they are first known.
+#[derive(Default)]
+struct Host {
+    unattributed: Option<Slot>,
+    unread: Option<Slot>,
 }
 
 /// What every group has: metric, and the label besides the name of the group.
@@ -73,6 +92,8 @@ impl Process {
             interval_ms,
             table: Table::new(root, config),
             groups: Groups::new(config.clone()),
+            unattributed: Unattributed::new(root, config.whole_life),
+            host: Host::default(),
             series: Keyed::default(),
             memory_bytes: memory::total_bytes(root).ok(),
             boot_wall_ms: 0,
@@ -133,15 +154,23 @@ impl Sampler for Process {
     }
 
     fn sample(&mut self, now: Now, out: &mut Sink) -> Result<(), SampleError> {
-        self.table.refresh()?;
-        self.keep_time(now);
         let units = self.table.units();
+        // Before the processes: what they use meanwhile is then made up for in the next round.
+        let busy = self.unattributed.busy_centis(units.ticks_per_second);
+        self.table.refresh(now.boot)?;
+        self.keep_time(now);
         self.groups.round(now.boot.0 / 1_000_000, self.table.processes().map(|one| one.reading(units)));
         for (name, group) in self.groups.series() {
             let series = self.series.entry(name.as_bytes(), || Series::begin(name, out))?;
             series.set(name, group, self.boot_wall_ms, out)?;
         }
         self.series.finish(|series| series.end(out));
+        // Without the host's own count there is nothing to compare with; the collector `cpu` says why.
+        if let Ok(busy) = busy {
+            let centis = self.unattributed.advance(busy, self.groups.attributed_centis());
+            set_late(&mut self.host.unattributed, &catalog::UNATTRIBUTED_CPU_SECONDS, cell(centis), out);
+        }
+        set_late(&mut self.host.unread, &catalog::PROCESSES_UNREAD, cell(self.table.unread()), out);
         Ok(())
     }
 
@@ -161,7 +190,7 @@ impl Series {
             let labels = Labels::new([("groupname", name)].into_iter().chain(label))?;
             always.push(out.slot(def, labels));
         }
-        Ok(Series { always, io: None })
+        Ok(Series { always, io: None, descriptors: None, fullest: None })
     }
 
     fn set(
@@ -191,21 +220,37 @@ impl Series {
             other,
         ];
         self.always.iter().zip(cells).for_each(|(slot, cell)| out.set(*slot, cell));
+        let labels = || Labels::new([("groupname", name)]);
         if level.with_io > 0 && self.io.is_none() {
-            let labels = Labels::new([("groupname", name)])?;
-            let defs = [&catalog::GROUP_READ_BYTES, &catalog::GROUP_WRITE_BYTES];
-            self.io = Some(defs.map(|def| out.slot(def, labels.clone())));
+            let [read, write] = [&catalog::GROUP_READ_BYTES, &catalog::GROUP_WRITE_BYTES];
+            self.io = Some([out.slot(read, labels()?), out.slot(write, labels()?)]);
         }
         if let Some([read, write]) = self.io {
             out.set(read, cell(usage.read_bytes));
             out.set(write, cell(usage.write_bytes));
         }
+        if level.with_descriptors > 0 && self.descriptors.is_none() {
+            self.descriptors = Some(out.slot(&catalog::GROUP_OPEN_FILES, labels()?));
+        }
+        if level.fullest.is_some() && self.fullest.is_none() {
+            self.fullest = Some(out.slot(&catalog::GROUP_WORST_FILES, labels()?));
+        }
+        let late = [(self.descriptors, level.descriptors), (self.fullest, level.fullest.unwrap_or(0))];
+        late.into_iter()
+            .for_each(|(slot, value)| slot.into_iter().for_each(|slot| out.set(slot, cell(value))));
         Ok(())
     }
 
     fn end(self, out: &mut Sink) {
-        self.always.into_iter().chain(self.io.into_iter().flatten()).for_each(|slot| out.retire(slot));
+        let late = self.io.into_iter().flatten().chain(self.descriptors).chain(self.fullest);
+        self.always.into_iter().chain(late).for_each(|slot| out.retire(slot));
     }
+}
+
+/// Sets a series without labels that begins when it is first known.
+fn set_late(slot: &mut Option<Slot>, def: &'static MetricDef, cell: i64, out: &mut Sink) {
+    let slot = *slot.get_or_insert_with(|| out.slot(def, Labels::default()));
+    out.set(slot, cell);
 }
 
 #[cfg(test)]

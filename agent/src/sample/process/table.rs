@@ -6,8 +6,11 @@
 
 use super::super::config::ProcessConfig;
 use super::super::error::SampleError;
+use super::descriptor;
 use super::group::{Level, Reading, Usage};
 use super::stat::{self, Io, Stat};
+use super::watch::Watch;
+use quorate_common::model::time::BootTime;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
@@ -18,6 +21,10 @@ use std::path::{Path, PathBuf};
 /// A `stat` has some 350 bytes; the kernel would have to double its columns twice to outgrow this.
 const FILE_BYTES: usize = 2048;
 const LIST_BYTES: usize = 32 * 1024;
+/// Descriptors are counted once in so many rounds, a tenth of the processes in each.
+const COUNT_ROUNDS: u64 = 10;
+/// Their limit hardly ever changes.
+const LIMIT_ROUNDS: u64 = 600;
 
 /// All processes of the last round.
 pub(super) struct Table {
@@ -29,7 +36,12 @@ pub(super) struct Table {
     processes: HashMap<u32, Process>,
     descriptors: Budget,
     units: Units,
+    watch: Watch,
     round: u64,
+    /// When the last round was, in ticks since boot; `None` before the first.
+    last_ticks: Option<u64>,
+    /// Readings that were left out because their text was not understood.
+    unread: u64,
 }
 
 /// One process as last read.
@@ -40,8 +52,12 @@ pub(super) struct Process {
     pub group: Box<str>,
     pub stat: Stat,
     pub io: Traffic,
-    /// Ticks used between the last two rounds.
+    /// Ticks used between the last two rounds; all of them if it began since then.
     pub ticks_in_round: u64,
+    /// Open descriptors when they were last counted, where that may be known.
+    pub descriptors: Option<u64>,
+    /// How many it may open.
+    pub descriptors_max: Option<u64>,
     raw_name: Box<[u8]>,
     stat_file: Option<OwnedFd>,
     io_file: Option<OwnedFd>,
@@ -85,6 +101,10 @@ impl Units {
     pub fn centis(self, ticks: u64) -> u64 {
         ticks.saturating_mul(100) / self.ticks_per_second
     }
+
+    fn ticks(self, at: BootTime) -> u64 {
+        (at.0 / 1_000_000).saturating_mul(self.ticks_per_second) / 1000
+    }
 }
 
 impl Table {
@@ -102,23 +122,40 @@ impl Table {
             processes: HashMap::new(),
             descriptors: Budget { open: 0, most: config.descriptors_max.min(half) },
             units: Units::of_kernel(),
+            // What is wrong in it was refused with the configuration.
+            watch: Watch::parse(&config.watch).unwrap_or_default(),
             round: 0,
+            last_ticks: None,
+            unread: 0,
         }
     }
 
-    /// Reads all processes as they are now.
+    /// Reads all processes as they are `now`.
     ///
     /// # Errors
     ///
-    /// `/proc` cannot be listed, or a file in it is not as the kernel writes it. A process that ends
-    /// meanwhile, or may not be looked at, is left out.
-    pub fn refresh(&mut self) -> Result<(), SampleError> {
+    /// `/proc` cannot be listed, or no process in it could be understood. A process that ends meanwhile, or may
+    /// not be looked at, is left out, and so is one whose files are not as the kernel writes them: that is
+    /// counted.
+    pub fn refresh(&mut self, now: BootTime) -> Result<(), SampleError> {
         self.round += 1;
         self.enumerate().map_err(|error| SampleError::read(&self.root, error))?;
         let pids = std::mem::take(&mut self.pids);
-        let done = pids.iter().try_for_each(|pid| self.read(*pid));
+        let (mut some, mut problem) = (false, None);
+        for pid in &pids {
+            match self.read(*pid) {
+                Ok(()) => some = true,
+                Err(error) => {
+                    self.unread += 1;
+                    problem.get_or_insert(error);
+                }
+            }
+        }
         self.pids = pids;
-        done?;
+        self.last_ticks = Some(self.units.ticks(now));
+        if let (false, Some(error)) = (some, problem) {
+            return Err(error);
+        }
         let (round, descriptors) = (self.round, &mut self.descriptors);
         self.processes.retain(|_, process| {
             let is_there = process.round == round;
@@ -133,6 +170,11 @@ impl Table {
     /// The processes of the last round, in no order.
     pub fn processes(&self) -> impl Iterator<Item = &Process> {
         self.processes.values()
+    }
+
+    /// How many readings were left out so far because their text was not understood.
+    pub fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// The kernel's units.
@@ -190,12 +232,29 @@ impl Table {
         let bytes = &self.file[..length];
         let parsed = stat::parse(Path::new(""), bytes);
         let (name, stat) = parsed.or_else(|_| stat::parse(&self.path(process.pid, "stat"), bytes))?;
-        let has_run = process.update(name, stat);
+        let has_run = process.update(name, stat, (self.last_ticks, &self.watch));
+        let is_new = process.round == 0;
         process.round = self.round;
-        if has_run && process.io != Traffic::Denied {
-            self.read_io(process)?;
+        // A malformed file leaves what was known: the process is there all the same.
+        if has_run && process.io != Traffic::Denied && self.read_io(process).is_err() {
+            self.unread += 1;
         }
+        self.count_descriptors(process, is_new);
         Ok(true)
+    }
+
+    /// Kernel threads have none, and the directory of a process that is new has not been counted yet.
+    fn count_descriptors(&self, process: &mut Process, is_new: bool) {
+        let turn = self.round.wrapping_add(u64::from(process.pid));
+        let Some(directory) = &self.directory else { return };
+        if process.stat.is_kernel || !(is_new || turn.is_multiple_of(COUNT_ROUNDS)) {
+            return;
+        }
+        process.descriptors = descriptor::open_count(directory, process.pid);
+        // One that has just begun may be gone before anybody asks how full it is.
+        if !is_new && (process.descriptors_max.is_none() || turn.is_multiple_of(LIMIT_ROUNDS)) {
+            process.descriptors_max = descriptor::most(directory, process.pid);
+        }
     }
 
     fn read_io(&mut self, process: &mut Process) -> Result<(), SampleError> {
@@ -270,6 +329,8 @@ impl Process {
             stat: Stat::default(),
             io: Traffic::Unread,
             ticks_in_round: 0,
+            descriptors: None,
+            descriptors_max: None,
             raw_name: Box::default(),
             stat_file: None,
             io_file: None,
@@ -278,7 +339,7 @@ impl Process {
     }
 
     /// Takes in a reading; whether it has used processor time since the last one, or there was none.
-    fn update(&mut self, name: &[u8], stat: Stat) -> bool {
+    fn update(&mut self, name: &[u8], stat: Stat, (last, watch): (Option<u64>, &Watch)) -> bool {
         let is_new = self.round == 0 || self.stat.start_ticks != stat.start_ticks;
         if is_new {
             self.io = Traffic::Unread;
@@ -286,10 +347,15 @@ impl Process {
         if is_new || *self.raw_name != *name {
             self.raw_name = name.into();
             self.name = printable(name).into();
-            self.group = group_name(&self.name, stat.is_kernel).into();
+            self.group = watch.group_of(&self.name).unwrap_or(group_name(&self.name, stat.is_kernel)).into();
         }
         let ticks = |stat: &Stat| stat.user_ticks.saturating_add(stat.system_ticks);
-        self.ticks_in_round = if is_new { 0 } else { ticks(&stat).saturating_sub(ticks(&self.stat)) };
+        self.ticks_in_round = match is_new {
+            false => ticks(&stat).saturating_sub(ticks(&self.stat)),
+            true if last.is_some_and(|last| stat.start_ticks >= last) => ticks(&stat),
+            // How much of what it used is older than this round is not known.
+            true => 0,
+        };
         self.stat = stat;
         is_new || self.ticks_in_round > 0
     }
@@ -317,9 +383,17 @@ impl Process {
             oldest_centis: Some(start_centis),
             states: [0; 5],
             with_io,
+            descriptors: self.descriptors.unwrap_or(0),
+            with_descriptors: u64::from(self.descriptors.is_some()),
+            fullest: self.fullness(),
         };
         level.states[state_index(stat.state)] = 1;
         Reading { pid: self.pid, start_centis, group: &self.group, usage, level }
+    }
+
+    /// Open descriptors as a share of how many it may open, in ten-thousandths.
+    fn fullness(&self) -> Option<u64> {
+        Some(self.descriptors?.saturating_mul(10_000) / self.descriptors_max?.max(1))
     }
 }
 
@@ -360,6 +434,10 @@ mod tests {
         tree.write(&format!("proc/{pid}/io"), &format!("read_bytes: {ticks}\nwrite_bytes: 0\n"));
     }
 
+    fn at(seconds: u64) -> BootTime {
+        BootTime(seconds * 1_000_000_000)
+    }
+
     fn names(table: &Table) -> Vec<String> {
         let mut names: Vec<String> =
             table.processes().map(|one| format!("{} {} {}", one.pid, one.name, one.ticks_in_round)).collect();
@@ -377,19 +455,19 @@ mod tests {
             tree.write("proc/99999999999/stat", "nor this");
             write(&tree, 1, "init", 1, 10);
             write(&tree, 20, "a b)", 100, 10);
-            table.refresh().unwrap();
+            table.refresh(at(1)).unwrap();
             assert_eq!(names(&table), ["1 init 0", "20 a b) 0"]);
             assert_eq!(table.descriptors.open, descriptors_max.min(4));
 
             write(&tree, 1, "init", 1, 15);
             write(&tree, 20, "x\ty", 200, 1);
-            table.refresh().unwrap();
-            assert_eq!(names(&table), ["1 init 5", "20 x?y 0"]);
+            table.refresh(at(2)).unwrap();
+            assert_eq!(names(&table), ["1 init 5", "20 x?y 1"]);
             let first = table.processes().find(|one| one.pid == 1).unwrap();
             assert_eq!(first.io, Traffic::Known(Io { read_bytes: 15, write_bytes: 0 }));
 
             std::fs::remove_dir_all(tree.root().join("proc/20")).unwrap();
-            table.refresh().unwrap();
+            table.refresh(at(2)).unwrap();
             assert_eq!(names(&table), ["1 init 0"]);
             // Which of the two had the descriptors depends on the order of the directory.
             assert!((descriptors_max.min(1)..=descriptors_max.min(2)).contains(&table.descriptors.open));
@@ -400,21 +478,27 @@ mod tests {
     fn failures_name_the_file() {
         let tree = Tree::empty();
         let mut nowhere = Table::new(Path::new("/does/not/exist"), &ProcessConfig::default());
-        assert_eq!(nowhere.refresh().unwrap_err().to_string(), "failed to read `/does/not/exist/proc`");
+        assert_eq!(nowhere.refresh(at(1)).unwrap_err().to_string(), "failed to read `/does/not/exist/proc`");
         let mut table = Table::new(tree.root(), &ProcessConfig::default());
         tree.write("proc/5/stat", "5 (x) S 1 garbage");
-        let error = table.refresh().unwrap_err().to_string().replace(&tree.display(), "");
+        let error = table.refresh(at(2)).unwrap_err().to_string().replace(&tree.display(), "");
         assert_eq!(error, "failed to parse `/proc/5/stat` line 1: `flags` is missing");
         write(&tree, 5, "x", 1, 1);
-        table.refresh().unwrap();
-        assert_eq!(names(&table), ["5 x 0"]);
+        tree.write("proc/6/stat", "6 (y) S 1 garbage");
+        table.refresh(at(3)).unwrap();
+        assert_eq!((names(&table), table.unread()), (vec!["5 x 0".to_owned()], 2));
+        tree.write("proc/5/io", "nonsense");
+        write(&tree, 6, "y", 1, 1);
+        tree.write("proc/5/stat", "5 (x) S 1 0 0 0 -1 0 5 0 1 0 4 0 0 0 20 0 3 0 1 8192 2 0");
+        table.refresh(at(4)).unwrap();
+        assert_eq!((names(&table), table.unread()), (vec!["5 x 3".to_owned(), "6 y 0".to_owned()], 3));
     }
 
     #[test]
     fn this_process_is_there() {
         let mut table = Table::new(Path::new("/"), &ProcessConfig::default());
         for _ in 0..2 {
-            table.refresh().unwrap();
+            table.refresh(at(2)).unwrap();
             let own = table.processes().find(|one| one.pid == std::process::id()).unwrap();
             assert!(own.stat.threads >= 1 && own.stat.resident_pages > 0 && own.io != Traffic::Unread);
         }
@@ -425,11 +509,11 @@ mod tests {
         let mut child =
             std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let mut table = Table::new(Path::new("/"), &ProcessConfig::default());
-        table.refresh().unwrap();
+        table.refresh(at(2)).unwrap();
         assert!(table.processes().any(|one| one.pid == child.id()));
         drop(child.stdin.take());
         child.wait().unwrap();
-        table.refresh().unwrap();
+        table.refresh(at(2)).unwrap();
         assert!(!table.processes().any(|one| one.pid == child.id()));
     }
 
