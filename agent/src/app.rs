@@ -9,9 +9,8 @@ use crate::encode::Cutter;
 use crate::send::{Sender, Standing};
 use crate::session::Introduction;
 use crate::spool::Spool;
-use crate::{enrol, epoch, once, sample};
-use quorate_common::backoff::Backoff;
 use crate::{enrol, epoch, once, recorder, sample};
+use quorate_common::backoff::Backoff;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
@@ -31,8 +30,8 @@ use tokio::sync::{mpsc, watch};
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// Rounds that may wait for encoding; sampling skips a tick when there is no room.
 const ROUNDS_MAX: usize = 4;
-/// Sampling hangs if a round is late by this, and sending if it does not turn for this: no step of it may wait
-/// longer for the aggregator.
+/// Sampling hangs if a round is late by this, and so does sending, which takes every round, connected or not: no
+/// step of it may wait longer for the aggregator.
 const HANG_MIN: Duration = Duration::from_secs(15);
 
 /// Does what the command line says.
@@ -135,14 +134,13 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     };
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
     let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
-    let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), rounds, shutdown)
     let recorder = recorder::Shared::begin(config.recorder);
     let outlet = sample::Outlet { rounds, tap: recorder.clone().map(|shared| Box::new(shared) as _) };
     let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), outlet, shutdown)
         .map_err(|error| Failure::failed(&error))?;
     let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;
     let progress =
-        Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, HANG_MIN);
+        Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, round_max);
     let sender = Sender {
         me,
         aggregators,

@@ -49,12 +49,18 @@ impl Host {
         }
         round.retired.iter().for_each(|slot| drop(self.series.remove(slot)));
         let found = |metric: &str, fits: fn(i64) -> bool| self.points(&round, metric, fits);
-        (found("node_filesystem_size_bytes", |cell| cell > 0), found("node_filesystem_device_error", |cell| cell == 1))
+        (
+            found("node_filesystem_size_bytes", |cell| cell > 0),
+            found("node_filesystem_device_error", |cell| cell == 1),
+        )
     }
 
     fn points(&self, round: &Round, metric: &str, fits: fn(i64) -> bool) -> Vec<String> {
         let of_metric = self.series.iter().filter(|(_, (name, _))| name == metric);
-        of_metric.filter(|(slot, _)| fits(round.cells[**slot as usize])).map(|(_, (_, point))| point.clone()).collect()
+        of_metric
+            .filter(|(slot, _)| fits(round.cells[**slot as usize]))
+            .map(|(_, (_, point))| point.clone())
+            .collect()
     }
 
     /// Rounds until `point` is in error or not; all the while the root has its numbers.
@@ -81,7 +87,9 @@ async fn a_stopped_fuse_server_costs_its_own_numbers_only() {
     let usable = |path: &str| Path::new(path).try_exists().unwrap_or(false);
     let device = std::fs::File::options().read(true).write(true).open("/dev/fuse");
     if device.is_err() || !usable(SERVER) || !usable(UNMOUNT) {
-        println!("SKIPPED a_stopped_fuse_server_costs_its_own_numbers_only: no /dev/fuse, bindfs or fusermount3");
+        println!(
+            "SKIPPED a_stopped_fuse_server_costs_its_own_numbers_only: no /dev/fuse, bindfs or fusermount3"
+        );
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -9,9 +9,8 @@ use super::round::{Round, Tap};
 use super::{Config, collectors};
 use quorate_common::clock::Clock;
 use quorate_common::model::process::ProcessRow;
-use quorate_common::model::time::BootTime;
-use quorate_common::notify::Pulse;
 use quorate_common::model::time::{BootTime, Now};
+use quorate_common::notify::Pulse;
 use quorate_common::shutdown::Shutdown;
 use std::path::Path;
 use std::sync::Arc;
@@ -133,9 +132,7 @@ pub fn start(
 fn run(mut schedule: Schedule, shutdown: &Shutdown) -> Result<Sampling, StartError> {
     let (commands, commanded) = sync_channel(COMMANDS_MAX);
     let (ended, end) = oneshot::channel::<()>();
-    let ticker = Ticker::new(interval_ms, clock.now().boot);
-    let pulse = Pulse::default();
-    let mut schedule = Schedule { collection, clock, rounds, ticker, queue_full: 0, pulse: pulse.clone() };
+    let pulse = schedule.pulse.clone();
     let thread = move || {
         schedule.run(&commanded);
         drop(ended);
@@ -183,7 +180,7 @@ impl Schedule {
         collection.quicken(round_ms, tick_ms);
         let now = clock.now().boot;
         let (ticks, rounds) = (Ticker::new(tick_ms, now), Ticker::new(round_ms, now));
-        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0 }
+        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, pulse: Pulse::default() }
     }
 
     fn run(&mut self, commands: &Receiver<Command>) {
@@ -251,13 +248,12 @@ impl Schedule {
         let next_due = self.rounds.next.since(at.boot).as_millis();
         // Rounded up: a frame that comes when it was announced is never late.
         let next_due_ms = u32::try_from(next_due).unwrap_or(u32::MAX).saturating_add(1);
-        place.send(self.collection.round(at, next_due_ms, due));
-        self.pulse.beat();
         let moment = self.collection.sample(at, due);
         if let Some(tap) = &mut self.outlet.tap {
             tap.take(&moment);
         }
         place.send(self.collection.close(at, next_due_ms));
+        self.pulse.beat();
         Ok(())
     }
 }
@@ -358,14 +354,6 @@ mod tests {
         };
         let (sender, mut rounds) = mpsc::channel(1);
         let collection = Collection::new(setup).unwrap();
-        let mut schedule = Schedule {
-            collection,
-            clock: Arc::clone(&clock) as _,
-            rounds: sender,
-            ticker,
-            queue_full: 0,
-            pulse: Pulse::default(),
-        };
         let mut schedule = Schedule::new(collection, 1000, Arc::clone(&clock) as _, sender.into());
         let mut tick_at = |ms: u64| {
             clock.0.store(ms * 1_000_000, std::sync::atomic::Ordering::SeqCst);
