@@ -13,7 +13,7 @@ use crate::agent::{NODE, Plan};
 use crate::crowd::Crowd;
 use crate::meter::Meter;
 use crate::server::Server;
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use quorate_aggregator::serve::listen::{Limits, Listener};
 use quorate_common::cell::{Decoder, FrameHead};
 use quorate_common::clock::{Clock, SystemClock};
@@ -256,7 +256,15 @@ impl Reader {
     }
 
     fn frame(&mut self, frame: &Frame, tally: &mut Tally) -> anyhow::Result<()> {
-        let window = frame.window.context("a frame without a window")?;
+        if let Some(window) = frame.window {
+            self.cells(frame, window, tally)?;
+        }
+        tally.ticks += u64::from(frame.boot_ns != self.tick);
+        self.tick = frame.boot_ns;
+        Ok(())
+    }
+
+    fn cells(&mut self, frame: &Frame, window: Window, tally: &mut Tally) -> anyhow::Result<()> {
         self.row.clear();
         self.row.extend_from_slice(self.decoder.row());
         let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
@@ -264,8 +272,6 @@ impl Reader {
         let cells = self.row.iter().zip(self.decoder.row());
         tally.changed += cells.filter(|(old, new)| old != new).count() as u64;
         tally.cell_bytes += frame.cells.len() as u64;
-        tally.ticks += u64::from(frame.boot_ns != self.tick);
-        self.tick = frame.boot_ns;
         Ok(())
     }
 }
