@@ -3,10 +3,8 @@
 //! All of them hang on a pipe whose other end this process holds, so that they end with it however it ends.
 
 use crate::usage;
-use anyhow::{Context, bail, ensure};
-use quorate_common::clock::{Clock, SystemClock};
-use rustix::time::{ClockId, clock_gettime};
-use std::io::{PipeWriter, Read, Write, pipe};
+use anyhow::{Context, ensure};
+use std::io::{PipeWriter, pipe};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,9 +13,10 @@ use tokio::process::{Child, Command};
 
 /// The word by which this program is told to be a burner.
 pub const BURN: &str = "burn";
-const BURNT: u8 = b'.';
+/// What it says when it has burnt.
+pub const BURNT: u8 = b'.';
 /// On a machine that has better to do, a second of processor time takes longer than a second.
-const BURN_MAX: Duration = Duration::from_secs(60);
+pub const BURN_MAX: Duration = Duration::from_secs(60);
 
 /// Processes that do nothing. They end with this value.
 pub struct Crowd {
@@ -78,19 +77,4 @@ impl Burnt {
         ensure!(status.success(), "the burner ended with {status}");
         Ok(())
     }
-}
-
-/// The burner's own program: burns one second of processor time, says so, and waits to be let go.
-pub fn burn() -> anyhow::Result<()> {
-    let begin = SystemClock.now().boot;
-    while clock_gettime(ClockId::ProcessCPUTime).tv_sec < 1 {
-        if SystemClock.now().boot.since(begin) > BURN_MAX {
-            bail!("got no second of processor time within {BURN_MAX:?}");
-        }
-    }
-    let mut out = std::io::stdout();
-    out.write_all(&[BURNT])?;
-    out.flush()?;
-    std::io::stdin().read_to_end(&mut Vec::new())?;
-    Ok(())
 }

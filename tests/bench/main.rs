@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a table is what it is run for")]
 
 mod agent;
+mod burner;
 mod codec;
 mod crowd;
 mod host;
@@ -83,7 +84,7 @@ enum Part {
 
 fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == crowd::BURN) {
-        return crowd::burn();
+        return burner::burn();
     }
     let flags = Flags::parse();
     let cores = std::thread::available_parallelism()?.get();
