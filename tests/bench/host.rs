@@ -55,6 +55,13 @@ impl wire::Outcome {
         [
             ("wire.bytes_per_changed_cell", "B", self.bytes_per_changed_cell(), Some(3.0), none),
             ("wire.overhead_bytes_per_tick", "B/tick", self.overhead_bytes_per_tick(), Some(90.0), none),
+            (
+                "wire.steady_overhead_bytes_per_tick",
+                "B/tick",
+                self.steady_overhead_bytes_per_tick(),
+                None,
+                none,
+            ),
             ("wire.bytes_per_sample", "B", self.bytes_per_sample(), None, netdata),
             ("wire.samples_per_tick", "samples", self.samples as f64 / self.ticks as f64, None, none),
             ("wire.unchanged_percent", "%", self.unchanged_percent(), None, none),

@@ -11,9 +11,10 @@
 
 use crate::agent::{NODE, Plan};
 use crate::crowd::Crowd;
-use crate::meter::Meter;
+use crate::meter::{Bytes, Meter};
 use crate::server::Server;
 use anyhow::ensure;
+use prost::Message;
 use quorate_aggregator::serve::listen::{Limits, Listener};
 use quorate_common::cell::{Decoder, FrameHead};
 use quorate_common::clock::{Clock, SystemClock};
@@ -55,6 +56,8 @@ struct Tally {
     /// Bytes that say so.
     cell_bytes: u64,
     registered: u64,
+    /// Bytes of registrations and retirements, before gRPC, HTTP/2 and TLS.
+    register_bytes: u64,
     /// Why the rest was not read.
     broken: Option<String>,
 }
@@ -62,8 +65,8 @@ struct Tally {
 /// What a run showed, of its window.
 #[derive(Clone, Copy, Debug)]
 pub struct Outcome {
-    /// Bytes on the wire, both ways.
-    pub bytes: u64,
+    /// Bytes on the wire.
+    pub wire: Bytes,
     /// Bytes of encoded cells.
     pub cell_bytes: u64,
     /// Rounds of the agent.
@@ -74,6 +77,8 @@ pub struct Outcome {
     pub changed: u64,
     /// Series that were registered within the window.
     pub registered: u64,
+    /// Bytes that say so, and which ended.
+    pub register_bytes: u64,
 }
 
 impl Outcome {
@@ -83,14 +88,19 @@ impl Outcome {
     }
 
     /// What a tick costs beside its cells: heads of frames, gRPC, HTTP/2 and TLS, acknowledgements, pings,
-    /// registrations.
+    /// and the registrations of what began meanwhile.
     pub fn overhead_bytes_per_tick(&self) -> f64 {
-        (self.bytes - self.cell_bytes) as f64 / self.ticks as f64
+        (self.wire.all() - self.cell_bytes) as f64 / self.ticks as f64
+    }
+
+    /// The same without what is registered: what a host costs on which nothing begins or ends.
+    pub fn steady_overhead_bytes_per_tick(&self) -> f64 {
+        (self.wire.all() - self.cell_bytes - self.register_bytes) as f64 / self.ticks as f64
     }
 
     /// All bytes for all samples.
     pub fn bytes_per_sample(&self) -> f64 {
-        self.bytes as f64 / self.samples as f64
+        self.wire.all() as f64 / self.samples as f64
     }
 
     /// Share of samples that are the same value as before.
@@ -101,11 +111,13 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { bytes, cell_bytes, ticks, samples, changed, registered } = self;
-        write!(f, "{bytes} B in {ticks} ticks, {cell_bytes} B of them cells; {samples} samples, {changed} ")?;
-        write!(f, "changed ({:.1} % did not), {registered} series registered; ", self.unchanged_percent())?;
+        let Outcome { wire: Bytes { up, down }, cell_bytes, ticks, samples, changed, .. } = self;
+        write!(f, "{up} B up, {down} B down in {ticks} ticks, {cell_bytes} B of them cells and ")?;
+        write!(f, "{} B registrations of {} series; ", self.register_bytes, self.registered)?;
+        write!(f, "{samples} samples, {changed} changed ({:.1} % did not); ", self.unchanged_percent())?;
         write!(f, "{:.2} B a changed cell, ", self.bytes_per_changed_cell())?;
         write!(f, "{:.1} B overhead a tick, ", self.overhead_bytes_per_tick())?;
+        write!(f, "{:.1} B of it without registrations, ", self.steady_overhead_bytes_per_tick())?;
         write!(f, "{:.3} B a sample; all verified", self.bytes_per_sample())
     }
 }
@@ -127,7 +139,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     let (before, bytes) = (tally.borrow().clone(), meter.bytes());
     tokio::time::sleep(plan.window).await;
     between_ticks().await;
-    let (after, bytes) = (tally.borrow().clone(), meter.bytes().since(bytes).all());
+    let (after, wire) = (tally.borrow().clone(), meter.bytes().since(bytes));
     crowd.check()?;
     agent.release().await;
     let last = tally.borrow().clone();
@@ -138,12 +150,13 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     shutdown.ask();
     server.stop().await?;
     Ok(Outcome {
-        bytes,
+        wire,
         cell_bytes: after.cell_bytes - before.cell_bytes,
         ticks: after.ticks - before.ticks,
         samples: after.samples - before.samples,
         changed: after.changed - before.changed,
         registered: after.registered - before.registered,
+        register_bytes: after.register_bytes - before.register_bytes,
     })
 }
 
@@ -235,8 +248,12 @@ impl Reader {
     }
 
     fn try_read(&mut self, message: v1::SessionRequest, tally: &mut Tally) -> anyhow::Result<()> {
+        let length = message.encoded_len() as u64;
         match message.into_model(RegisterLimits { series_max: SERIES_MAX })? {
-            AgentMessage::Register(register) => self.register(register, tally),
+            AgentMessage::Register(register) => {
+                tally.register_bytes += length;
+                self.register(register, tally)
+            }
             AgentMessage::Frame(frame) => self.frame(&frame, tally),
             AgentMessage::Hello(_) | AgentMessage::Bye(_) => Ok(()),
         }
