@@ -135,7 +135,8 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
     let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
     let recorder = recorder::Shared::begin(config.recorder);
-    let outlet = sample::Outlet { rounds, tap: recorder.clone().map(|shared| Box::new(shared) as _) };
+    let tap = recorder.clone().map(|shared| Box::new(shared) as _);
+    let outlet = sample::Outlet { rounds, tap, budget: Some(config.budget) };
     let sampling = sample::start(&config.sample, Path::new("/"), clock.clone(), outlet, shutdown)
         .map_err(|error| Failure::failed(&error))?;
     let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;

@@ -14,6 +14,8 @@ pub struct Config {
     pub aggregators: Vec<String>,
     /// What is sampled.
     pub sample: sample::Config,
+    /// What the agent may use.
+    pub budget: sample::BudgetConfig,
     /// What the flight recorder keeps.
     pub recorder: recorder::Config,
     /// What waits for an acknowledgement.
@@ -28,6 +30,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/quorate-agent"),
             aggregators: Vec::new(),
             sample: sample::Config::default(),
+            budget: sample::BudgetConfig::default(),
             recorder: recorder::Config::default(),
             spool: spool::Config::default(),
             log: telemetry::Config::default(),

@@ -382,6 +382,9 @@ catalog! {
     COLLECTOR_SUCCESS = Gauge "node_scrape_collector_success" COUNT "" System "Whether a collector succeeded in its last round.";
     COLLECTOR_DURATION = Gauge "node_scrape_collector_duration_seconds" TENTH_MILLI "seconds" System "How long a collector took in its last round.";
     SAMPLES_SKIPPED = Counter "quorate_agent_samples_skipped_total" COUNT "rounds" System "Rounds of sampling that did not take place, by reason.";
+    BUDGET_STEP = Gauge "quorate_agent_budget_step" COUNT "steps" System "How many steps of detail the agent has given up to keep to its budget, 0 to 4.";
+    AGENT_CPU_SECONDS = Counter "quorate_agent_cpu_seconds_total" CENTI "seconds" System "Processor time that the agent itself used.";
+    AGENT_RESIDENT_MEMORY = Gauge "quorate_agent_resident_memory_bytes" KIB "bytes" System "Resident memory of the agent itself.";
     SERIES_REFUSED = Counter "quorate_agent_series_refused_total" COUNT "series" System "Series that the agent did not begin because a collector had too many.";
 }
 

@@ -52,8 +52,10 @@ const FLAGS: [&str; 30] = [
      selinuxfs|squashfs|sysfs|tracefs)$",
 ];
 /// What node_exporter has and we have not, by the beginning of the name, and why.
-const LEFT_OUT: [(&str, &str); 14] = [
+const LEFT_OUT: [(&str, &str); 16] = [
     ("node_exporter_build_info", "is about node_exporter"),
+    ("promhttp_", "is about node_exporter"),
+    ("node_network_receive_nohandler", "is not in /proc/net/dev: node_exporter asks by netlink"),
     ("node_scrape_", "is about the collectors, which have names and times of their own"),
     ("node_nf_conntrack_stat_", "a file of each processor for numbers that no dashboard shows"),
     ("node_network_address_assign_type", "each file costs a lock of the network; nobody asks for it"),

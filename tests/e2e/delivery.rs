@@ -151,7 +151,9 @@ async fn a_killed_agent_begins_anew_and_nothing_is_counted_twice() {
     };
     let before = grown(0).await;
     let begin: BootTime = now();
-    drop(agents.remove(0));
+    let mut killed = agents.remove(0);
+    killed.kill();
+    killed.ended().await;
     let _again = cluster.start_agent("n1");
     let after = grown(before.stored + u64::from(before.series)).await;
     figure("restart.agent_stores_again_ms", now().since(begin).as_millis());

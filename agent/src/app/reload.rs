@@ -66,6 +66,8 @@ fn changed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("state_dir", old.state_dir != new.state_dir),
         ("aggregators", old.aggregators != new.aggregators),
         ("sample", old.sample != new.sample),
+        ("recorder", old.recorder != new.recorder),
+        ("budget", old.budget != new.budget),
         ("spool", old.spool != new.spool),
         ("log", old.log != new.log),
     ];
@@ -85,6 +87,6 @@ mod tests {
         assert_eq!(changed(&old, &new), ["aggregators", "sample"]);
         // Adding a key without a place here is seen by the number of keys.
         let keys = serde_json::to_value(&old).unwrap().as_object().unwrap().len();
-        assert_eq!(keys, 5, "every key of the configuration is compared");
+        assert_eq!(keys, 7, "every key of the configuration is compared");
     }
 }

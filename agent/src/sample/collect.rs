@@ -3,11 +3,15 @@
 //! The numbers of success and duration are series themselves, in the last group. Knows nothing of threads and
 //! ticks: see `runner.rs` and `schedule.rs`.
 
+use super::budget::{Rung, Spent};
 use super::error::SampleError;
 use super::round::{Book, GroupInfo, Moment, Round, SlotMap};
 use super::runner::Runner;
 use super::{Sampler, Sink, Slot};
-use quorate_common::catalog::{COLLECTOR_DURATION, COLLECTOR_SUCCESS, SAMPLES_SKIPPED, SERIES_REFUSED};
+use quorate_common::catalog::{
+    AGENT_CPU_SECONDS, AGENT_RESIDENT_MEMORY, BUDGET_STEP, COLLECTOR_DURATION, COLLECTOR_SUCCESS,
+    SAMPLES_SKIPPED, SERIES_REFUSED,
+};
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::label::Labels;
@@ -28,6 +32,9 @@ pub struct Setup {
     /// Measures them.
     pub clock: Arc<dyn Clock>,
 }
+
+/// Collectors that a host cannot be judged without: they are never given up.
+const CORE: [&str; 5] = ["cpu", "memory", "load", "time", "network"];
 
 /// Which collectors run in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +58,10 @@ pub struct Collection {
 struct Collector {
     group: u32,
     name: &'static str,
+    /// How often it runs when nothing is given up.
     interval_ns: u64,
+    /// How often it runs; `None` if it does not.
+    every_ns: Option<u64>,
     due: BootTime,
     runner: Runner,
     map: SlotMap,
@@ -66,6 +76,8 @@ struct Own {
     sink: Sink,
     map: SlotMap,
     skipped: [Slot; 2],
+    /// Step, processor time and memory of the agent itself, once they were measured.
+    budget: [Option<Slot>; 3],
     refused: Slot,
     refused_total: u64,
 }
@@ -87,6 +99,7 @@ impl Collection {
                 group,
                 name,
                 interval_ns: u64::from(interval_ms) * 1_000_000,
+                every_ns: Some(u64::from(interval_ms) * 1_000_000),
                 due: BootTime(0),
                 runner: Runner::start(sampler, &setup.clock)?,
                 map: SlotMap::default(),
@@ -128,8 +141,8 @@ impl Collection {
     pub fn sample(&mut self, at: Now, due: Due) -> Moment<'_> {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
+            let Some(ns) = collector.every_ns else { continue };
             if due == Due::All || collector.due <= at.boot {
-                let ns = collector.interval_ns;
                 collector.due = BootTime((at.boot.0 / ns + 1).saturating_mul(ns));
                 collector.runner.call(at);
                 called.push(index);
@@ -153,6 +166,35 @@ impl Collection {
         for collector in &mut self.collectors {
             if collector.interval_ns <= u64::from(round_ms) * 1_000_000 {
                 collector.interval_ns = u64::from(tick_ms) * 1_000_000;
+                collector.every_ns = Some(collector.interval_ns);
+            }
+        }
+    }
+
+    /// Gives up what this rung says, or takes it back. A collector that does not run keeps its series: they
+    /// have no samples meanwhile.
+    pub(super) fn give_up(&mut self, rung: Rung) {
+        for collector in &mut self.collectors {
+            let ticks = if collector.name == "process" { rung.process_ticks } else { 1 };
+            let every = collector.interval_ns.saturating_mul(u64::from(rung.factor * ticks));
+            collector.every_ns = (rung.optional || CORE.contains(&collector.name)).then_some(every);
+        }
+    }
+
+    /// Says what the agent itself uses, and how much it has given up.
+    pub(super) fn set_budget(&mut self, step: usize, spent: &Spent) {
+        let own = &mut self.own;
+        let cpu = AGENT_CPU_SECONDS.form.cell(spent.cpu.as_secs_f64());
+        let kib = spent.bytes.map(|bytes| (bytes / 1024).cast_signed());
+        let all = [
+            (&BUDGET_STEP, Some(step as i64)),
+            (&AGENT_CPU_SECONDS, Some(cpu)),
+            (&AGENT_RESIDENT_MEMORY, kib),
+        ];
+        for ((def, cell), place) in all.into_iter().zip(&mut own.budget) {
+            if let Some(cell) = cell {
+                let slot = *place.get_or_insert_with(|| own.sink.slot(def, Labels::default()));
+                own.sink.set(slot, cell);
             }
         }
     }
@@ -198,7 +240,7 @@ impl Own {
         let skipped =
             ["queue_full", "late"].map(|reason| sink.slot(&SAMPLES_SKIPPED, one_label("reason", reason)));
         let refused = sink.slot(&SERIES_REFUSED, Labels::default());
-        Own { group, sink, map: SlotMap::default(), skipped, refused, refused_total: 0 }
+        Own { group, sink, map: SlotMap::default(), skipped, budget: [None; 3], refused, refused_total: 0 }
     }
 
     fn report<'a>(&mut self, runners: impl Iterator<Item = &'a Runner>) {
@@ -318,6 +360,33 @@ mod tests {
             assert_eq!(collection.round(at(ms), 1000, Due::ByTime).sampled, sampled, "{ms}");
         }
         assert_eq!(collection.round(at(6001), 1000, Due::All).sampled, [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_is_given_up_has_no_samples() {
+        let every = |name| fake(name, 1000, false, Box::new(|| Ok(1)));
+        let collectors = vec![every("cpu"), every("process"), every("extra")];
+        let mut collection = collection(collectors, 500, Arc::new(Hand::default()));
+        let rung = |process_ticks, factor, optional| Rung { process_ticks, factor, optional };
+        for (second, rung, sampled) in [
+            (1, rung(1, 1, true), &[0, 1, 2, 3][..]),
+            (2, rung(5, 1, true), &[0, 1, 2, 3]),
+            (3, rung(5, 1, true), &[0, 2, 3]),
+            (5, rung(5, 2, true), &[0, 1, 2, 3]),
+            (6, rung(5, 2, true), &[0, 2, 3]),
+            (7, rung(5, 2, true), &[3]),
+            (8, rung(5, 4, false), &[0, 3]),
+            (12, rung(1, 1, true), &[0, 1, 2, 3]),
+        ] {
+            collection.give_up(rung);
+            assert_eq!(collection.round(at(second * 1000), 1000, Due::ByTime).sampled, sampled, "{second}");
+        }
+        let spent = Spent { cpu: Duration::from_millis(1500), share: None, bytes: Some(2048) };
+        collection.set_budget(2, &spent);
+        let rounds = [collection.round(at(13_000), 1000, Due::ByTime)];
+        assert_eq!(value(&rounds, "quorate_agent_budget_step", ""), 2);
+        assert_eq!(value(&rounds, "quorate_agent_cpu_seconds_total", ""), 150);
+        assert_eq!(value(&rounds, "quorate_agent_resident_memory_bytes", ""), 2);
     }
 
     #[test]

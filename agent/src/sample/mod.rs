@@ -1,13 +1,18 @@
 //! Sampling: what this host is doing, read from the kernel, as rows of cells.
 //!
 //! One file per subject, one explicit list of them. A collector parses a whole file before it says anything,
-//! so a failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold.
+//! so a failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold. A file
+//! that this kernel or machine does not have is said once and is no failure.
+//!
+//! Names and values are node_exporter's; `tests/compare` holds them against it. Its `node_timex_*` are left out:
+//! `adjtimex` has no safe wrapper, and the aggregator measures each node's clock against its own anyway.
 //!
 //! ```text
 //!   clock ─tick→ schedule ─due→ collectors ─cells→ book ─→ Round ─→ encode
 //!                   ↑ commands       │ may block: own thread, one call at a time
 //! ```
 
+mod budget;
 mod collect;
 mod config;
 mod error;
@@ -72,6 +77,7 @@ mod vmstat;
 #[cfg(target_os = "linux")]
 mod golden;
 
+pub use budget::{BudgetConfig, Share};
 pub use collect::{Collection, Due, Setup};
 pub use config::{Config, ConfigError, ProcessConfig};
 pub use error::SampleError;

@@ -4,6 +4,7 @@
 //! that is behind must not fall further behind. When the encoder does not keep up its queue is full, and the
 //! tick is skipped before anything is read, so that no registration is ever lost.
 
+use super::budget::{self, BudgetConfig, Ladder, Meter};
 use super::collect::{Collection, Due, Setup};
 use super::round::{Round, Tap};
 use super::{Config, collectors};
@@ -50,11 +51,13 @@ pub struct Outlet {
     pub rounds: mpsc::Sender<Round>,
     /// Who follows every tick, if anybody; ticks come at its interval if that is shorter.
     pub tap: Option<Box<dyn Tap>>,
+    /// What the whole agent may use; sampling is what it gives up above that. `None` measures nothing.
+    pub budget: Option<BudgetConfig>,
 }
 
 impl From<mpsc::Sender<Round>> for Outlet {
     fn from(rounds: mpsc::Sender<Round>) -> Outlet {
-        Outlet { rounds, tap: None }
+        Outlet { rounds, tap: None, budget: None }
     }
 }
 
@@ -172,6 +175,7 @@ struct Schedule {
     rounds: Ticker,
     queue_full: u64,
     pulse: Pulse,
+    budget: Option<(Ladder, Meter)>,
 }
 
 impl Schedule {
@@ -180,7 +184,49 @@ impl Schedule {
         collection.quicken(round_ms, tick_ms);
         let now = clock.now().boot;
         let (ticks, rounds) = (Ticker::new(tick_ms, now), Ticker::new(round_ms, now));
-        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, pulse: Pulse::default() }
+        let budget = outlet.budget.map(|config| (Ladder::new(config), Meter::default()));
+        Schedule { collection, clock, outlet, ticks, rounds, queue_full: 0, pulse: Pulse::default(), budget }
+    }
+
+    /// Looks at what the agent itself uses, now and then. Comes before a tick says when the next one is due:
+    /// an interval that was promised is kept.
+    fn look(&mut self, now: BootTime) {
+        let Some((ladder, meter)) = &mut self.budget else { return };
+        if meter.last().is_some_and(|last| now.since(last) < budget::MEASURE) {
+            return;
+        }
+        let (cpu, bytes) = own_usage();
+        let spent = meter.measure(now, cpu, bytes);
+        let (before, has_moved) = (ladder.step(), ladder.judge(&spent));
+        self.collection.set_budget(ladder.step(), &spent);
+        if !has_moved {
+            return;
+        }
+        let (from, to, rung) = (before, ladder.step(), ladder.rung());
+        let percent = spent.share.map_or(0.0, |share| f64::from(share) / 100.0);
+        let bytes = spent.bytes.unwrap_or(0);
+        if to > from {
+            tracing::warn!(
+                class = "action",
+                from,
+                to,
+                percent,
+                bytes,
+                "over the agent's budget: gives up detail"
+            );
+        } else {
+            tracing::info!(
+                class = "action",
+                from,
+                to,
+                percent,
+                bytes,
+                "room in the agent's budget: takes detail back"
+            );
+        }
+        self.collection.give_up(rung);
+        self.ticks.stretch(rung.factor);
+        self.rounds.stretch(rung.factor);
     }
 
     fn run(&mut self, commands: &Receiver<Command>) {
@@ -203,6 +249,7 @@ impl Schedule {
             // Woken a little too soon: the two clocks are not the same.
             return Ok(());
         }
+        self.look(now);
         self.ticks.advance(now);
         if now < self.rounds.next {
             self.sample(self.clock.now(), Due::ByTime);
@@ -260,6 +307,8 @@ impl Schedule {
 
 /// Whole intervals of the boot clock.
 struct Ticker {
+    /// As configured, and as it is now.
+    base: Duration,
     interval: Duration,
     next: BootTime,
     /// Ticks that passed unused.
@@ -269,7 +318,13 @@ struct Ticker {
 impl Ticker {
     /// The first tick is now: a node should be heard at once, not after an interval.
     fn new(interval_ms: u32, now: BootTime) -> Ticker {
-        Ticker { interval: Duration::from_millis(u64::from(interval_ms.max(1))), next: now, late: 0 }
+        let interval = Duration::from_millis(u64::from(interval_ms.max(1)));
+        Ticker { base: interval, interval, next: now, late: 0 }
+    }
+
+    /// Ticks come so many times as seldom as configured, from the next one on.
+    fn stretch(&mut self, factor: u32) {
+        self.interval = self.base * factor;
     }
 
     /// Uses the tick that is due and moves on to the first one after `now`.
@@ -279,6 +334,28 @@ impl Ticker {
         self.late += current.saturating_sub(due);
         self.next = BootTime((current + 1).saturating_mul(interval_ns));
     }
+}
+
+/// Processor time of this process since it began, and its resident memory where `/proc` says it.
+#[cfg(target_os = "linux")]
+fn own_usage() -> (Duration, Option<u64>) {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let cpu =
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0));
+    // Size, resident, shared, …, in pages.
+    let mut file = super::reader::File::new(Path::new("/"), "proc/self/statm");
+    let pages = file.read().ok().and_then(|(path, bytes)| {
+        let mut line = super::text::Line::whole(path, bytes);
+        line.skip(1);
+        line.number("resident").ok()
+    });
+    (cpu, pages.map(|pages| pages.saturating_mul(rustix::param::page_size() as u64)))
+}
+
+/// Unknown here: nothing is ever given up.
+#[cfg(not(target_os = "linux"))]
+fn own_usage() -> (Duration, Option<u64>) {
+    (Duration::ZERO, None)
 }
 
 #[cfg(test)]
@@ -401,7 +478,8 @@ mod tests {
         let (sender, mut rounds) = mpsc::channel(9);
         let collection = Collection::new(setup).unwrap();
         let ticks = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let outlet = Outlet { rounds: sender, tap: Some(Box::new(Counting(Arc::clone(&ticks)))) };
+        let tap = Some(Box::new(Counting(Arc::clone(&ticks))) as _);
+        let outlet = Outlet { rounds: sender, tap, budget: None };
         let mut schedule = Schedule::new(collection, 5000, Arc::clone(&clock) as _, outlet);
         for second in 1..=12 {
             clock.0.store(second * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
@@ -412,6 +490,38 @@ mod tests {
             .map(|round| (round.at.boot.0 / 1_000_000_000, round.next_due_ms))
             .collect();
         assert_eq!(sent, [(1, 4001), (5, 5001), (10, 5001)]);
+    }
+
+    #[test]
+    fn over_the_budget_the_interval_grows_as_announced() {
+        let clock = Arc::new(Hand(1_000_000_000.into()));
+        let setup = Setup {
+            collectors: Vec::new(),
+            interval_ms: 1000,
+            deadline_ms: 500,
+            clock: Arc::clone(&clock) as _,
+        };
+        let (sender, mut rounds) = mpsc::channel(200);
+        let collection = Collection::new(setup).unwrap();
+        // No process is as small as this.
+        let memory = quorate_common::quantity::Size::from_bytes(1);
+        let budget = Some(BudgetConfig { cpu: super::super::Share(0), memory });
+        let outlet = Outlet { rounds: sender, tap: None, budget };
+        let mut schedule = Schedule::new(collection, 1000, Arc::clone(&clock) as _, outlet);
+        for second in 1..=100 {
+            clock.0.store(second * 1_000_000_000, std::sync::atomic::Ordering::SeqCst);
+            assert_eq!(schedule.tick(), Ok(()));
+        }
+        let sent: Vec<Round> = std::iter::from_fn(|| rounds.try_recv().ok()).collect();
+        for pair in sent.windows(2) {
+            let apart_ms = pair[1].at.boot.since(pair[0].at.boot).as_millis() as u32;
+            assert!((apart_ms..=apart_ms + 1).contains(&pair[0].next_due_ms), "{}", pair[0].next_due_ms);
+        }
+        let last = &sent[sent.len() - 2..];
+        assert_eq!(last[1].at.boot.since(last[0].at.boot), Duration::from_secs(4));
+        let new = sent[0].registered.iter().find(|new| &*new.spec.metric.name == "quorate_agent_budget_step");
+        assert_eq!(last[1].cells[new.unwrap().slot as usize], 3);
+        assert_eq!((schedule.rounds.late, schedule.ticks.late), (0, 0));
     }
 
     #[tokio::test]

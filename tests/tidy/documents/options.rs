@@ -43,6 +43,8 @@ pub const PROGRAMS: &[Program] = &[
             ("sample::Config", "agent/src/sample/config.rs"),
             ("ProcessConfig", "agent/src/sample/config.rs"),
             ("spool::Config", "agent/src/spool.rs"),
+            ("recorder::Config", "agent/src/recorder/config.rs"),
+            ("sample::BudgetConfig", "agent/src/sample/budget.rs"),
             ("telemetry::Config", "common/src/telemetry.rs"),
         ],
     },

@@ -18,7 +18,6 @@ use quorate_common::catalog::{self, MetricDef};
 use quorate_common::model::label::Labels;
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::Now;
-use rustix::fs::StatVfsMountFlags;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +32,8 @@ const DEFS: [&MetricDef; worker::CELLS] = [
     &catalog::FILESYSTEM_FILES_FREE,
     &catalog::FILESYSTEM_READONLY,
 ];
+/// The last of them, which the list of mounts tells.
+const READ_ONLY: usize = worker::CELLS - 1;
 
 /// Asks every mount that holds data.
 pub(super) struct Filesystem {
@@ -115,6 +116,10 @@ impl Sampler for Filesystem {
         let mounts = self.list()?;
         let answers = self.ask(&mounts);
         for (mount, answer) in mounts.iter().zip(answers) {
+            let answer = answer.map(|mut cells| {
+                cells[READ_ONLY] = i64::from(mount.is_read_only);
+                cells
+            });
             self.mounts.entry(&mount.key(), || Series::begin(mount, out))?.say(answer, out);
         }
         self.mounts.finish(|mut series| {
@@ -151,6 +156,7 @@ impl Series {
 }
 
 impl Statvfs for Kernel {
+    /// Not whether it is read-only: that answer would be of our own view, in which a sandbox has made everything so.
     fn ask(&self, place: &Path) -> Option<Cells> {
         let state = rustix::fs::statvfs(place).ok()?;
         let bytes = |blocks: u64| cell(blocks.saturating_mul(state.f_frsize));
@@ -160,7 +166,7 @@ impl Statvfs for Kernel {
             bytes(state.f_bavail),
             cell(state.f_files),
             cell(state.f_ffree),
-            i64::from(state.f_flag.contains(StatVfsMountFlags::RDONLY)),
+            0,
         ])
     }
 }

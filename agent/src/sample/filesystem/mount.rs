@@ -67,6 +67,8 @@ pub(super) struct Mount {
     pub device: Vec<u8>,
     pub point: Vec<u8>,
     pub kind: Vec<u8>,
+    /// As it was mounted on the host: to a sandboxed agent everything may look read-only.
+    pub is_read_only: bool,
 }
 
 impl Mount {
@@ -97,7 +99,10 @@ pub(super) fn parse(lines: Lines<'_>) -> Result<Vec<Mount>, SampleError> {
         let (Some(device), Some(point), Some(kind)) = (line.word(), line.word(), line.word()) else {
             return Err(line.error("expected device, place and type"));
         };
-        let mount = Mount { device: unescape(device), point: unescape(point), kind: kind.to_owned() };
+        let options = line.word().unwrap_or_default();
+        let is_read_only = options.split(|byte| *byte == b',').any(|option| option == b"ro");
+        let (device, point) = (unescape(device), unescape(point));
+        let mount = Mount { device, point, kind: kind.to_owned(), is_read_only };
         mounts.retain(|earlier| earlier.point != mount.point);
         if mount.is_wanted() {
             mounts.push(mount);

@@ -5,6 +5,7 @@
 
 mod descriptor;
 mod group;
+mod one;
 mod stat;
 mod table;
 mod unattributed;
@@ -14,7 +15,8 @@ mod watch;
 pub(super) use self::watch::Watch;
 
 use self::group::{Group, Groups};
-use self::table::{Process as One, Table, Traffic};
+use self::one::{Process as One, Traffic};
+use self::table::Table;
 use self::unattributed::Unattributed;
 use super::config::ProcessConfig;
 use super::error::SampleError;
