@@ -18,7 +18,7 @@ test: ## Installs what the tests need and runs all of them
 	.ci/run
 
 bench: ## Measures the figures into target/bench/results.json; flags in BENCH
-	cargo build --release --locked -p quorate-tests --bin bench --bin aggregator
+	cargo build --release --locked -p quorate-tests --bin bench --bin agent --bin aggregator
 	$(TARGET)/release/bench $(BENCH)
 
 tidy: ## Runs the checks of the code's own shape

@@ -5,13 +5,22 @@
 
 #![allow(clippy::print_stdout, reason = "a table is what it is run for")]
 
+mod agent;
+mod burner;
 mod codec;
+mod crowd;
+mod host;
 mod ingest;
 mod load;
+mod meter;
 mod mix;
+mod peer;
 mod report;
 mod server;
+mod usage;
+mod wire;
 
+use agent::Plan;
 use anyhow::Context;
 use clap::Parser;
 use codec::Cost;
@@ -54,12 +63,29 @@ struct Flags {
     /// Only this mix and no codec; writes nothing.
     #[arg(long, value_enum)]
     only: Option<Mix>,
+    /// Only this part; writes nothing.
+    #[arg(long, value_enum)]
+    part: Option<Part>,
     /// Where the figures are written to.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
 }
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Aggregator and codec, under a load that is made up.
+    Ingest,
+    /// The real agent on this host.
+    Agent,
+    /// Its session on the wire.
+    Wire,
+}
+
 fn main() -> anyhow::Result<()> {
+    if std::env::args().nth(1).is_some_and(|word| word == crowd::BURN) {
+        return burner::burn();
+    }
     let flags = Flags::parse();
     let cores = std::thread::available_parallelism()?.get();
     // With one core only, loader and server have to share it.
@@ -70,13 +96,13 @@ fn main() -> anyhow::Result<()> {
         sched_setaffinity(None, &others as &CpuSet)?;
     }
     let program = std::env::current_exe()?.with_file_name("aggregator");
-    println!("load of the machine: {}", std::fs::read_to_string("/proc/loadavg")?.trim());
+    println!("load of the machine: {}", machine_load()?);
     println!("aggregator: default configuration and limits, pinned to core {core:?} of {cores}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let figures = runtime.block_on(all(&flags, &program, core))?;
     report::print(&figures);
     // Another load would stand there under the name of the usual one.
-    if flags.only.is_some() || flags.pace_ms.is_some() {
+    if flags.only.is_some() || flags.pace_ms.is_some() || flags.part.is_some() {
         return Ok(());
     }
     report::write(&flags.results, &figures)?;
@@ -91,6 +117,34 @@ const RATES: [(Mix, &str, Option<f64>); 2] = [
 ];
 
 async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let is_asked = |part| flags.part.unwrap_or(part) == part;
+    if is_asked(Part::Ingest) {
+        figures.extend(ingest(flags, program, core).await?);
+    }
+    // Another load of the aggregator was asked for: what follows has none.
+    if flags.only.is_some() || flags.pace_ms.is_some() {
+        return Ok(figures);
+    }
+    let plan = Plan::for_real(program)?;
+    if is_asked(Part::Agent) {
+        let outcome = agent::measure(&plan).await.context("the run of the agent failed")?;
+        println!("agent: {outcome}; load of the machine: {}", machine_load()?);
+        figures.extend(outcome.figures());
+    }
+    if is_asked(Part::Wire) {
+        let outcome = wire::measure(&plan).await.context("the run on the wire failed")?;
+        println!("wire: {outcome}; load of the machine: {}", machine_load()?);
+        figures.extend(outcome.figures());
+    }
+    Ok(figures)
+}
+
+fn machine_load() -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string("/proc/loadavg")?.trim().to_owned())
+}
+
+async fn ingest(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (mix, name, goal) in RATES {
         if flags.only.is_some_and(|only| only != mix) {

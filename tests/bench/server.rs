@@ -1,7 +1,9 @@
 //! The aggregator under load: the real program as a process of its own, on one core, asked over its public API.
 
+use crate::usage;
 use anyhow::{Context, bail, ensure};
 use quorate_agent::enrol::{Enrolled, enrol};
+use quorate_aggregator::identity::init::StatePaths;
 use quorate_common::clock::SystemClock;
 use quorate_common::tls::{self, Credential};
 use quorate_proto::connect::{Options, channel};
@@ -9,7 +11,8 @@ use quorate_proto::v1;
 use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
-use rustls::ClientConfig;
+use quorate_tests::process::Process;
+use rustls::{ClientConfig, ServerConfig};
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -134,20 +137,55 @@ impl Server {
         Ok(series.into_iter().flat_map(|series| series.samples).map(|sample| sample.value).collect())
     }
 
+    /// All processes of a node, asked of its agent now.
+    pub async fn processes(&self, name: &str) -> anyhow::Result<Vec<v1::Process>> {
+        let request = v1::ListProcessesRequest { node: name.to_owned(), limit: 0 };
+        let mut client = QueryServiceClient::new(self.admin.clone());
+        Ok(client.list_processes(request).await?.into_inner().processes)
+    }
+
+    /// Waits until samples of a node are stored.
+    pub async fn until_heard(&self, name: &str) -> anyhow::Result<()> {
+        let mut client = ClusterServiceClient::new(self.admin.clone());
+        let mut interval = tokio::time::interval(SWEEP);
+        let heard = async {
+            loop {
+                interval.tick().await;
+                let found = client.get_node(v1::GetNodeRequest { name: name.to_owned() }).await;
+                let delivery = found.ok().and_then(|found| found.into_inner().delivery);
+                if delivery.is_some_and(|delivery| delivery.stored > 0) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(READY_MAX, heard).await.with_context(|| format!("`{name}` is not heard"))
+    }
+
+    /// Starts the real agent of a node that is enrolled; it reaches the aggregator by `address`.
+    pub fn start_agent(&self, name: &str, program: &Path, address: &str) -> anyhow::Result<Process> {
+        let state = self.dir.path().join(name);
+        std::fs::write(quorate_agent::enrol::paths(&state).aggregators, format!("{address}\n"))?;
+        let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), state.as_ref()];
+        // Without a budget: a figure that was reached by giving up detail would be none.
+        let budget = [("QUORATE_BUDGET__CPU", "0%"), ("QUORATE_BUDGET__MEMORY", "0B")];
+        Ok(Process::start_with(self.dir.path(), "agent", program, (&args, &budget)))
+    }
+
+    /// What the aggregator shows on its gRPC port.
+    pub fn tls(&self) -> anyhow::Result<ServerConfig> {
+        let paths = StatePaths::below(&self.dir.path().join("state"));
+        let own = Credential::load(&paths.server_chain, &paths.server_key)?;
+        Ok(tls::server_config(own, &tls::load_certificates(&paths.admin_roots)?)?)
+    }
+
     /// The processor time that the process has used.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
-        // The name of the program may hold blanks and brackets; it ends at the last bracket.
-        let (_, fields) = stat.rsplit_once(") ").context("the kernel's stat has no name")?;
-        let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_secs(ticks) / u32::try_from(rustix::param::clock_ticks_per_second())?)
+        usage::cpu(self.pid)
     }
 
     /// The resident memory, in bytes.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.pid))?;
-        let pages: u64 = statm.split(' ').nth(1).context("the kernel's statm is short")?.parse()?;
-        Ok(pages * rustix::param::page_size() as u64)
+        usage::resident_bytes(self.pid)
     }
 
     /// Stops it as an operator would. It must end well.
