@@ -157,9 +157,7 @@ impl Cluster {
     pub fn start_agent(&self, name: &str) -> Process {
         let dir = self.agent_dir(name);
         let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
-        // The shipped defaults but for the budget, which is that of an optimised program.
-        let budget = [("QUORATE_BUDGET__CPU", "0%"), ("QUORATE_BUDGET__MEMORY", "0B")];
-        Process::start_with(self.dir(), name, &self.programs.agent, (&args, &budget))
+        Process::start(self.dir(), name, &self.programs.agent, &args)
     }
 
     /// Runs the agent's program to its end.
