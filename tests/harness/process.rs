@@ -49,6 +49,16 @@ pub struct Ended {
 impl Process {
     /// Starts `program`; what it says goes to `<name>.out` and `<name>.log` below `dir`, after what is there.
     pub fn start(dir: &Path, name: &str, program: &Path, args: &[&OsStr]) -> Process {
+        Process::start_with(dir, name, program, (args, &[]))
+    }
+
+    /// The same with some variables in its environment.
+    pub fn start_with(
+        dir: &Path,
+        name: &str,
+        program: &Path,
+        (args, variables): (&[&OsStr], &[(&str, &str)]),
+    ) -> Process {
         let (out, log) = (dir.join(format!("{name}.out")), dir.join(format!("{name}.log")));
         let open = |path: &Path| File::options().append(true).create(true).open(path).unwrap();
         let mut command = Command::new(program);
@@ -57,6 +67,7 @@ impl Process {
         }
         let child = command
             .args(args)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(open(&out))
             .stderr(open(&log))
