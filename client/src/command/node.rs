@@ -1,6 +1,7 @@
 //! `quorate node NAME`: facts, components, resources and delivery of one node.
 
 use super::nodes::{heard, role};
+use super::status::field;
 use crate::cli::Format;
 use crate::conn::Connection;
 use crate::mark::Marks;
@@ -172,10 +173,6 @@ fn components(detail: &NodeDetail, marks: Marks) -> Vec<Text> {
         ]);
     }
     table.lines(marks)
-}
-
-fn field(name: &str) -> Text {
-    Text::new().with(Style::Dim, format!("  {name:<10}"))
 }
 
 #[cfg(test)]

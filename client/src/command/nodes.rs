@@ -64,7 +64,7 @@ fn draw(list: &NodeList, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
             Text::plain(facts.map_or_else(|| "-".to_owned(), |facts| facts.cpu_count.to_string())),
             Text::plain(facts.map_or_else(|| "-".to_owned(), |facts| bytes(facts.memory_bytes))),
             Text::plain(facts.map_or("-", |facts| &facts.agent_version)),
-            Text::plain(notes(node)),
+            Text::plain(notes(node, &[])),
         ]);
     }
     table.lines(marks)
@@ -91,10 +91,12 @@ pub fn heard(node: &Node, now: Option<Stamp>) -> String {
     }
 }
 
-fn notes(node: &Node) -> String {
+/// What there is to say about a node beyond its status, without the reasons that were `told` already.
+pub fn notes(node: &Node, told: &[&str]) -> String {
     let flags = [(node.maintenance, "maintenance"), (node.flapping, "flapping")];
     let flags = flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned());
-    flags.chain(node.reasons.iter().cloned()).collect::<Vec<_>>().join("; ")
+    let reasons = node.reasons.iter().filter(|reason| !told.contains(&reason.as_str())).cloned();
+    flags.chain(reasons).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

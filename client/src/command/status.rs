@@ -118,7 +118,8 @@ pub fn votes(quorum: &Quorum) -> String {
     text
 }
 
-fn field(name: &str) -> Text {
+/// The name of what the rest of the line says.
+pub fn field(name: &str) -> Text {
     Text::new().with(Style::Dim, format!("  {name:<10}"))
 }
 

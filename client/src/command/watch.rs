@@ -6,6 +6,7 @@
 //!      └──stream ends──→ told, wait 0.25-5 s ──→ connect again ──refused for good──→ error
 //! ```
 
+use super::nodes::notes;
 use super::status;
 use crate::cli::Format;
 use crate::conn::{CallError, Connection, OpenError, Watch};
@@ -139,7 +140,9 @@ impl Known {
         for node in &new.nodes {
             let before = self.0.insert(node.name.clone(), brief(node));
             if before != Some(brief(node)) {
-                lines.push(change(node, &time, before.map(|(health, ..)| health), marks));
+                let steps = new.transitions.iter().filter(|step| step.subject == node.name);
+                let told: Vec<&str> = steps.map(|step| step.reason.as_str()).collect();
+                lines.push(change(node, (&time, &told), before.map(|(health, ..)| health), marks));
             }
         }
         for name in &new.removed_nodes {
@@ -167,13 +170,11 @@ fn transition(step: &Transition, marks: Marks) -> Text {
         .with(Style::Plain, if step.reason.is_empty() { String::new() } else { format!("  {}", step.reason) })
 }
 
-fn change(node: &Node, time: &str, before: Option<Health>, marks: Marks) -> Text {
+fn change(node: &Node, (time, told): (&str, &[&str]), before: Option<Health>, marks: Marks) -> Text {
     let was = before.filter(|before| *before != node.health);
     let was = was.map(|was| format!("{was} {} ", marks.arrow())).unwrap_or_default();
-    let flags = [(node.maintenance, "maintenance"), (node.flapping, "flapping")];
-    let notes = flags.iter().filter(|(set, _)| *set).map(|(_, word)| *word);
-    let notes: Vec<&str> = notes.chain(node.reasons.iter().map(String::as_str)).collect();
-    let notes = if notes.is_empty() { String::new() } else { format!("  {}", notes.join("; ")) };
+    let notes = notes(node, told);
+    let notes = if notes.is_empty() { notes } else { format!("  {notes}") };
     start(time, "health", &node.name)
         .with(Style::Dim, was)
         .then(marks.word(node.health))
