@@ -3,6 +3,7 @@
 mod doors;
 mod reload;
 mod status;
+mod upkeep;
 
 use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
@@ -224,7 +225,9 @@ impl Aggregator {
         let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
         let snapshots = publish.subscribe();
         shutdown.spawn("judge", judge::run(config, inputs, publish, shutdown.clone()));
-        shutdown.spawn("expiry", expire(self.store, self.clock, shutdown.clone()));
+        shutdown.spawn("expiry", expire(self.store, self.clock.clone(), shutdown.clone()));
+        let registry = self.services.registry.clone();
+        shutdown.spawn("upkeep", upkeep::run(registry, self.clock, shutdown.clone()));
         // Ends when the last handle is gone; nothing waits for it.
         drop(tokio::spawn(self.agents));
         let ready = self.doors.ready();

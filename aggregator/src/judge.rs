@@ -147,7 +147,7 @@ mod tests {
                 role,
                 zone: None,
                 weight: weight.parse().unwrap_or(1),
-                maintenance: false,
+                maintenance: None,
             }
         };
         let members: Vec<Member> =

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 async fn codes(channel: &Channel) -> [Code; 4] {
     let code = |status: Option<Status>| status.map_or(Code::Ok, |status| status.code());
     let health = ClusterServiceClient::new(channel.clone()).get_health(v1::GetHealthRequest::default()).await;
-    let mute = v1::SetMaintenanceRequest { name: "nobody".into(), maintenance: true };
+    let mute = v1::SetMaintenanceRequest { name: "nobody".into(), maintenance: true, ..Default::default() };
     let mute = AdminServiceClient::new(channel.clone()).set_maintenance(mute).await;
     let tokens = AdminServiceClient::new(channel.clone()).list_tokens(v1::ListTokensRequest {}).await;
     let session = IngestServiceClient::new(channel.clone()).session(tokio_stream::empty()).await;

@@ -79,7 +79,7 @@ async fn a_forgotten_node_is_gone_with_its_data() {
 async fn maintenance_is_a_flag_beside_what_is_measured() {
     let (cluster, agents) = Cluster::with_voters(programs!(), &["n1", "n2"]).await;
     let set = async |name: &str, maintenance: bool| {
-        let request = v1::SetMaintenanceRequest { name: name.into(), maintenance };
+        let request = v1::SetMaintenanceRequest { name: name.into(), maintenance, ..Default::default() };
         cluster.admin_service().set_maintenance(request).await
     };
     set("n1", true).await.unwrap();

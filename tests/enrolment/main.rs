@@ -8,6 +8,7 @@ use quorate_aggregator::identity::init::{Initialised, Options, init};
 use quorate_aggregator::identity::registry::{Declaration, Registry, Subject};
 use quorate_aggregator::serve::enrol::Enrolment;
 use quorate_aggregator::serve::listen::{Limits, Listener};
+use quorate_aggregator::serve::refusal::Refusals;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::error::chain;
 use quorate_common::model::node::MemberRole;
@@ -55,7 +56,9 @@ impl Aggregator {
         let shutdown = Shutdown::new();
         let incoming = Listener::new("enrolment", tcp, config, Limits::default()).start(&shutdown);
         let doors = vec!["127.0.0.1:7443".to_owned(), "agg.example:7443".to_owned()];
-        let service = Enrolment::new(registry.clone(), authority, doors, Arc::new(SystemClock));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let refusals = Refusals::start(registry.clone(), clock.clone(), &shutdown);
+        let service = Enrolment::new(registry.clone(), authority, doors, (clock, refusals));
         let server = tonic::transport::Server::builder().add_service(service.into_server());
         let stop = shutdown.clone();
         tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });

@@ -12,6 +12,7 @@ use crate::serve::cluster::Clusters;
 use crate::serve::enrol::Enrolment;
 use crate::serve::listen::{Limits, Listener};
 use crate::serve::query::Queries;
+use crate::serve::refusal::Refusals;
 use quorate_common::clock::Clock;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, TlsError};
@@ -144,11 +145,12 @@ impl Doors {
         let enrol = Listener::new("enrol", self.enrol.0, self.certificate.enrol(), self.limits);
         let (roster, clock) = (services.registry.roster(), services.clock.clone());
         shutdown.spawn("enforce", enforce(grpc.connections(), roster, clock.clone(), shutdown.clone()));
-        let enrolment =
-            Enrolment::new(services.registry.clone(), services.authority.clone(), self.grpc_addresses, clock);
+        let refusals = Refusals::start(services.registry.clone(), clock.clone(), shutdown);
+        let (registry, authority) = (services.registry.clone(), services.authority.clone());
+        let enrolment = Enrolment::new(registry, authority, self.grpc_addresses, (clock, refusals.clone()));
         let enrolment = server().add_service(enrolment.into_server());
         run("enrol", enrolment, enrol, shutdown);
-        run("grpc", api(services)?, grpc, shutdown);
+        run("grpc", api(services, refusals)?, grpc, shutdown);
         Ok(self.certificate)
     }
 }
@@ -166,13 +168,14 @@ fn server() -> Server {
 /// Everything behind the mTLS port; the layer in front of it asks the registry on every call.
 fn api(
     services: Services,
+    refusals: Refusals,
 ) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
     let limits = services.ingest.limits;
     let (health, health_service) = tonic_health::server::health_reporter();
     let (shutdown, roster) = (services.ingest.shutdown.clone(), services.registry.roster());
     shutdown.spawn("health", report(health, shutdown.clone()));
     Ok(server()
-        .layer(AuthLayer::new(roster))
+        .layer(AuthLayer::new(roster, refusals))
         .add_service(
             IngestServiceServer::new(services.ingest).max_decoding_message_size(limits.message_bytes_max),
         )

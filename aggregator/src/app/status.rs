@@ -47,7 +47,7 @@ mod tests {
             role: if *cluster == "watched" { MemberRole::Observer } else { MemberRole::Voter },
             zone: None,
             weight: 1,
-            maintenance: false,
+            maintenance: None,
         };
         let members: Vec<Member> = clusters.iter().enumerate().map(member).collect();
         judge.declare(&members);

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use quorate_common::model::cluster::QuorumStatus;
-use quorate_common::model::node::{Health, MemberRole, NodeName};
+use quorate_common::model::node::{Health, Maintenance, MemberRole, NodeName};
 use quorate_common::model::session::ByeReason;
 use quorate_common::model::stream::StreamEnd;
 use quorate_common::model::time::{BootTime, WallTime};
@@ -18,7 +18,7 @@ pub(super) fn member(id: i64, cluster: &str, weight: u32) -> Member {
         role: MemberRole::Voter,
         zone: None,
         weight,
-        maintenance: false,
+        maintenance: None,
     }
 }
 
@@ -289,7 +289,7 @@ fn the_revision_counts_only_what_a_user_sees() {
     let revision = player.shown.revision;
     player.play_to(150_000);
     assert!(player.shown.revision - revision <= 1, "ages are coarse when they are long");
-    player.members[0].maintenance = true;
+    player.members[0].maintenance = Some(Maintenance::default());
     player.judge.declare(&player.members.clone());
     let revision = player.shown.revision;
     player.play_to(150_250);

@@ -50,7 +50,7 @@ mod tests {
         check(&|_| (), true);
         check(&|s| s.at = WallTime(9), true);
         check(&|s| s.nodes[0].last_heard = Some(WallTime(9)), true);
-        check(&|s| s.nodes[0].member.maintenance = true, false);
+        check(&|s| s.nodes[0].member.maintenance = Some(Default::default()), false);
         check(&|s| s.nodes[0].liveness = Liveness::Down, false);
         check(&|s| s.nodes[0].health = Health::Degraded, false);
         check(&|s| s.nodes[0].reasons.push("x".to_owned()), false);

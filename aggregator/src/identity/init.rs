@@ -180,6 +180,7 @@ fn replace(path: &Path, text: &str) -> Result<(), InitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::registry::AuditFilter;
     use quorate_common::error::chain;
     use quorate_common::tls::{Credential, load_certificates, peer_identity};
     use std::os::unix::fs::PermissionsExt;
@@ -235,8 +236,10 @@ mod tests {
             roster.authorize(&lost).unwrap_err().to_string(),
             "admin admin was enrolled again with another key"
         );
-        let actions: Vec<String> = registry.audit(10).await.unwrap().into_iter().map(|line| line.2).collect();
-        assert!(actions.contains(&"recover".to_owned()), "{actions:?}");
+        let lines = registry.list_audit(&AuditFilter::default(), 10).await.unwrap();
+        let told = lines.iter().map(|line| (&*line.actor, &*line.action, &*line.subject, &*line.detail));
+        let expect = ["recover", "init"].map(|action| ("local", action, "admin", "admin"));
+        assert_eq!(told.collect::<Vec<_>>(), expect);
     }
 
     #[tokio::test]

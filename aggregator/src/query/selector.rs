@@ -143,7 +143,7 @@ mod tests {
             role: MemberRole::Voter,
             zone: Some("rack-a".into()),
             weight: 1,
-            maintenance: false,
+            maintenance: None,
         }
     }
 

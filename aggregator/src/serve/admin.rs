@@ -1,6 +1,7 @@
 //! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
 //! audit line; sessions of nodes that no longer belong are ended here.
 
+use super::audit;
 use crate::agents::Agents;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
@@ -9,15 +10,17 @@ use crate::store::live::Live;
 use quorate_common::clock::Clock;
 use quorate_common::error::Kind;
 use quorate_common::model::identity::Role;
-use quorate_common::model::node::{MemberRole, NodeId, NodeName};
+use quorate_common::model::node::{Maintenance, MemberRole, NodeId, NodeName};
 use quorate_common::model::session::{
     RATE_FOR_MS_MAX, RATE_FOR_MS_MIN, RATE_INTERVAL_MS, Rate, ResponseBody,
 };
+use quorate_common::model::time::WallTime;
 use quorate_common::token::Token;
 use quorate_proto::convert::timestamp;
 use quorate_proto::v1::admin_service_server::AdminService;
 use quorate_proto::v1::create_token_request::Subject as Wanted;
 use quorate_proto::{status, v1};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
@@ -25,6 +28,9 @@ use tonic::{Request, Response, Status};
 /// The cluster of a node that names none.
 const CLUSTER_DEFAULT: &str = "default";
 
+/// How long a maintenance that ends by itself may last.
+const MAINTENANCE_LASTS: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
 /// How long an agent has to sample more often.
 const RATE_DEADLINE: Duration = Duration::from_secs(5);
 /// Longer than any collector's name.
@@ -158,9 +164,11 @@ impl AdminService for Admin {
         request: Request<v1::SetMaintenanceRequest>,
     ) -> Result<Response<v1::SetMaintenanceResponse>, Status> {
         let actor = actor(&request)?;
-        let v1::SetMaintenanceRequest { name, maintenance } = request.into_inner();
+        let request = request.into_inner();
         let now = self.clock.now().wall;
-        let change = self.registry.set_maintenance(&actor, &name, maintenance, now).await;
+        let wanted = maintenance(&request, now)?;
+        let by = (&*actor, &*request.reason);
+        let change = self.registry.set_maintenance(by, &request.name, wanted.as_ref(), now).await;
         change.map_err(|error| refused(&error))?;
         Ok(Response::new(v1::SetMaintenanceResponse {}))
     }
@@ -186,6 +194,15 @@ impl AdminService for Admin {
             Err(error) => Err(status::of(error.kind(), &error)),
         }
     }
+
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Result<Response<v1::ListAuditResponse>, Status> {
+        let (filter, page_size) = audit::question(request.into_inner())?;
+        let lines = self.registry.list_audit(&filter, page_size + 1).await;
+        Ok(Response::new(audit::page(lines.map_err(|error| refused(&error))?, page_size)))
+    }
 }
 
 fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
@@ -210,6 +227,22 @@ fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
             Ok(Subject::Node(node.name, Declaration { cluster, role, zone, weight, replace: node.replace }))
         }
     }
+}
+
+/// What a node is to be in from now on; `None` for nothing.
+fn maintenance(request: &v1::SetMaintenanceRequest, now: WallTime) -> Result<Option<Maintenance>, Status> {
+    let refuse = |text: &str| Err(status::field("lasts", format!("field `lasts`: {text}")));
+    let lasts = match request.lasts {
+        None => None,
+        Some(_) if !request.maintenance => return refuse("only with maintenance"),
+        Some(lasts) => match Duration::try_from(lasts) {
+            Ok(lasts) if MAINTENANCE_LASTS.contains(&lasts) => Some(lasts),
+            _ => return refuse("expected 1 s to 366 days"),
+        },
+    };
+    let end = |lasts: Duration| now.0.saturating_add(i64::try_from(lasts.as_nanos()).unwrap_or(i64::MAX));
+    let until = lasts.map(|lasts| WallTime(end(lasts)));
+    Ok(request.maintenance.then(|| Maintenance { until, reason: request.reason.as_str().into() }))
 }
 
 /// Zeros stand for the defaults; which collectors a node has, only its agent knows.

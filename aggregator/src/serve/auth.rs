@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   certificate ─→ roster (every call) ─→ principal ─→ table ─→ the service, with the principal attached
-//!                     └─ UNAUTHENTICATED                └─ PERMISSION_DENIED, or UNIMPLEMENTED if no row
+//!                     └─ UNAUTHENTICATED                └─ PERMISSION_DENIED, told to the audit log;
+//!                                                          UNIMPLEMENTED if no row
 //! ```
 //!
 //! A connection whose certificate is no longer accepted is closed by [`enforce`], so that a stream does not
 //! outlive a revocation.
 
 use super::listen::{Connections, Peer};
+use super::refusal::Refusals;
 use crate::identity::roster::{Principal, Roster};
 use futures_util::future::{Either, Ready, ready};
 use quorate_common::clock::Clock;
@@ -20,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 const NOBODY: &[Role] = &[];
@@ -48,6 +50,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.AdminService/ForgetNode", ADMIN),
     ("/quorate.v1.AdminService/SetMaintenance", OPERATOR),
     ("/quorate.v1.AdminService/SetRate", OPERATOR),
+    ("/quorate.v1.AdminService/ListAudit", ADMIN),
     // Served on the enrolment port, where callers have no certificate yet.
     ("/quorate.v1.EnrolmentService/Enrol", NOBODY),
     ("/grpc.health.v1.Health/Check", VIEWER),
@@ -64,19 +67,21 @@ const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct AuthLayer {
     roster: watch::Receiver<Arc<Roster>>,
+    refusals: Refusals,
 }
 
 /// Lets a call through if its caller may make it, with a [`Principal`] in its extensions.
 #[derive(Clone)]
 pub struct Auth<S> {
     roster: watch::Receiver<Arc<Roster>>,
+    refusals: Refusals,
     inner: S,
 }
 
 impl AuthLayer {
-    /// Asks the newest roster on every call.
-    pub fn new(roster: watch::Receiver<Arc<Roster>>) -> AuthLayer {
-        AuthLayer { roster }
+    /// Asks the newest roster on every call, and tells what it refused to a caller that it knows.
+    pub fn new(roster: watch::Receiver<Arc<Roster>>, refusals: Refusals) -> AuthLayer {
+        AuthLayer { roster, refusals }
     }
 }
 
@@ -84,7 +89,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth { roster: self.roster.clone(), inner }
+        Auth { roster: self.roster.clone(), refusals: self.refusals.clone(), inner }
     }
 }
 
@@ -102,13 +107,27 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<Arc<Peer>>();
-        match admit(&self.roster.borrow(), peer.map(AsRef::as_ref), request.uri().path()) {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let peer = peer.as_deref();
+        match admit(&self.roster.borrow(), peer, request.uri().path()) {
             Ok(principal) => {
                 request.extensions_mut().insert(principal);
                 Either::Left(self.inner.call(request))
             }
-            Err(status) => Either::Right(ready(Ok(status.into_http()))),
+            Err(status) => {
+                self.tell(peer, request.uri().path(), &status);
+                Either::Right(ready(Ok(status.into_http())))
+            }
+        }
+    }
+}
+
+impl<S> Auth<S> {
+    /// Only whoever is known and may not is worth a line: strangers are turned away by the port.
+    fn tell(&self, peer: Option<&Peer>, path: &str, status: &Status) {
+        let certificate = peer.and_then(|peer| peer.certificate.as_ref());
+        if let Some(certificate) = certificate.filter(|_| status.code() == Code::PermissionDenied) {
+            self.refusals.tell(&certificate.identity.name, path, &format!("role {}", certificate.identity.role));
         }
     }
 }

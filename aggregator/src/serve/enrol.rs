@@ -4,6 +4,7 @@
 //! log only. The request is checked before the token is looked at, so that a broken one costs no token.
 
 use super::listen::{Peer, network};
+use super::refusal::Refusals;
 use crate::identity::ca::{Authority, Request as CertificateRequest};
 use crate::identity::registry::{RedeemError, Redeemed, Registry, RegistryError};
 use quorate_common::clock::Clock;
@@ -33,6 +34,7 @@ pub struct Enrolment {
     /// Where agents connect to, `host:port`.
     aggregators: Vec<String>,
     clock: Arc<dyn Clock>,
+    refusals: Refusals,
     tries: Tries,
 }
 
@@ -42,9 +44,9 @@ impl Enrolment {
         registry: Registry,
         authority: Arc<Authority>,
         aggregators: Vec<String>,
-        clock: Arc<dyn Clock>,
+        (clock, refusals): (Arc<dyn Clock>, Refusals),
     ) -> Enrolment {
-        Enrolment { registry, authority, aggregators, clock, tries: Tries::default() }
+        Enrolment { registry, authority, aggregators, clock, refusals, tries: Tries::default() }
     }
 
     /// As a service for tonic, with its message limit set.
@@ -98,6 +100,9 @@ impl Enrolment {
             }
             refused => {
                 tracing::warn!(%address, reason = %refused, "enrolment refused");
+                if let Some(name) = holder(&refused) {
+                    self.refusals.tell(&address.ip().to_string(), name, &format!("enrolment: {refused}"));
+                }
                 self.failed(address, now, Status::unauthenticated("token was not accepted"))
             }
         }
@@ -119,6 +124,18 @@ impl EnrolmentService for Enrolment {
             return Err(exhausted());
         }
         self.admit(request.into_inner(), address, now).await.map(Response::new)
+    }
+}
+
+/// For whom the token is, if the caller showed its right secret: then somebody has what he should not have, or
+/// tries once more, and an admin may want to know.
+fn holder(refused: &RedeemError) -> Option<&str> {
+    match refused {
+        RedeemError::Expired(name)
+        | RedeemError::Revoked(name)
+        | RedeemError::Used(name)
+        | RedeemError::Gone(name) => Some(name),
+        RedeemError::Unknown | RedeemError::Secret(_) | RedeemError::Registry(_) => None,
     }
 }
 

@@ -4,8 +4,10 @@
 //! here.
 
 pub mod admin;
+mod audit;
 pub mod auth;
 pub mod cluster;
 pub mod enrol;
 pub mod listen;
 pub mod query;
+pub mod refusal;

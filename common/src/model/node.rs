@@ -1,5 +1,6 @@
 //! A node: one enrolled machine, identified by its certificate and never by its hostname.
 
+use super::time::WallTime;
 use super::words;
 use std::fmt;
 use std::str::FromStr;
@@ -118,8 +119,17 @@ pub struct Member {
     pub zone: Option<Arc<str>>,
     /// Votes of a voter; at least 1.
     pub weight: u32,
-    /// Pages are muted; the node counts as measured.
-    pub maintenance: bool,
+    /// Pages are muted while there is one; the node counts as measured.
+    pub maintenance: Option<Maintenance>,
+}
+
+/// A time in which somebody works on a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Maintenance {
+    /// When it ends by itself; `None` for when somebody ends it.
+    pub until: Option<WallTime>,
+    /// Why; empty if nobody said.
+    pub reason: Arc<str>,
 }
 
 /// What a node said of itself when its session began.

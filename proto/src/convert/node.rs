@@ -54,13 +54,14 @@ impl From<v1::HostFacts> for HostFacts {
 
 impl From<&NodeVerdict> for v1::Node {
     fn from(node: &NodeVerdict) -> Self {
+        let maintenance = node.member.maintenance.as_ref();
         v1::Node {
             name: node.member.name.to_string(),
             cluster: node.member.cluster.to_string(),
             role: v1::MemberRole::from(node.member.role).into(),
             zone: node.member.zone.as_deref().unwrap_or_default().to_owned(),
             weight: node.member.weight,
-            maintenance: node.member.maintenance,
+            maintenance: maintenance.is_some(),
             liveness: v1::Liveness::from(node.liveness).into(),
             health: v1::Health::from(node.health).into(),
             reasons: node.reasons.clone(),
@@ -68,6 +69,8 @@ impl From<&NodeVerdict> for v1::Node {
             since: Some(timestamp(node.since)),
             last_heard: node.last_heard.map(timestamp),
             facts: node.facts.as_deref().map(Into::into),
+            maintenance_until: maintenance.and_then(|known| known.until).map(timestamp),
+            maintenance_reason: maintenance.map(|known| known.reason.to_string()).unwrap_or_default(),
         }
     }
 }

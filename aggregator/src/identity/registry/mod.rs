@@ -3,10 +3,13 @@
 //! One connection, so one writer; each change is one transaction with its audit line, fsynced before it is
 //! published as a new [`Roster`]. Time is an argument. Plain SQL, so that PostgreSQL can take its place.
 
+mod audit;
+mod maintenance;
 mod node;
 mod token;
 mod user;
 
+pub use audit::{AuditFilter, AuditKept, AuditLine, PASSING, REFUSED};
 pub use node::{NodeRow, Reason};
 pub use token::{Declaration, NewToken, RedeemError, Redeemed, Subject, TokenRow, TokenState};
 
@@ -123,20 +126,6 @@ impl Registry {
     /// Ends the connection to the database, with everything in its one file.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// The newest audit lines first, `limit` at most: time, actor, action, subject, detail.
-    pub async fn audit(
-        &self,
-        limit: u32,
-    ) -> Result<Vec<(WallTime, String, String, String, String)>, RegistryError> {
-        let sql = "SELECT at_ms, actor, action, subject, detail FROM audit ORDER BY at_ms DESC LIMIT $1";
-        let rows: Vec<(i64, String, String, String, String)> =
-            sqlx::query_as(sql).bind(i64::from(limit)).fetch_all(&self.pool).await?;
-        let stamped = rows
-            .into_iter()
-            .map(|(at, actor, action, subject, detail)| (from_millis(at), actor, action, subject, detail));
-        Ok(stamped.collect())
     }
 
     /// Writes the audit line, commits, and publishes.

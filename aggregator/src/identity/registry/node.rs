@@ -1,6 +1,6 @@
 //! Nodes: rows that a redeemed token makes, and what operators do to them.
 
-use super::{Audit, Entry, Registry, RegistryError, from_hex, from_millis, to_hex, token, word};
+use super::{Audit, Entry, Registry, RegistryError, from_hex, from_millis, maintenance, to_hex, token, word};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::{Member, NodeId};
 use quorate_common::model::time::WallTime;
@@ -50,7 +50,7 @@ impl NodeRow {
             zone: row.try_get::<Option<&str>, _>("zone")?.map(Into::into),
             weight: u32::try_from(weight)
                 .map_err(|_| RegistryError::Row { what: "weight", value: weight.to_string() })?,
-            maintenance: row.try_get::<i64, _>("maintenance")? != 0,
+            maintenance: maintenance::read(row)?,
         };
         Ok(NodeRow {
             member,
@@ -95,22 +95,6 @@ impl Registry {
         let delete = sqlx::query("DELETE FROM nodes WHERE name = $1").bind(name);
         found(delete.execute(&mut *change).await?.rows_affected(), "node", name)?;
         let line = Audit { actor, action: "forget_node", subject: name, detail: String::new() };
-        self.commit(change, line, now).await
-    }
-
-    /// Mutes or unmutes the pages of a node.
-    pub async fn set_maintenance(
-        &self,
-        actor: &str,
-        name: &str,
-        maintenance: bool,
-        now: WallTime,
-    ) -> Result<(), RegistryError> {
-        let mut change = self.pool.begin().await?;
-        let sql = "UPDATE nodes SET maintenance = $1 WHERE name = $2";
-        let update = sqlx::query(sql).bind(i64::from(maintenance)).bind(name);
-        found(update.execute(&mut *change).await?.rows_affected(), "node", name)?;
-        let line = Audit { actor, action: "set_maintenance", subject: name, detail: maintenance.to_string() };
         self.commit(change, line, now).await
     }
 

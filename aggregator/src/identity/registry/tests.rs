@@ -3,7 +3,7 @@
 use super::token::LIFETIME_DEFAULT;
 use super::*;
 use quorate_common::model::identity::Role;
-use quorate_common::model::node::{MemberRole, NodeId};
+use quorate_common::model::node::{Maintenance, MemberRole, NodeId};
 use quorate_common::secret::Secret;
 use quorate_common::tls::PeerCertificate;
 use tempfile::TempDir;
@@ -144,7 +144,8 @@ async fn a_restart_knows_everybody() {
     enrol(&registry, node("n1", false), KEY).await.unwrap();
     enrol(&registry, node("n2", false), OTHER).await.unwrap();
     enrol(&registry, Subject::User("alice".into(), Role::Viewer), [3; 32]).await.unwrap();
-    registry.set_maintenance("alice", "n1", true, NOW).await.unwrap();
+    let disk = Maintenance { until: Some(later(LIFETIME_DEFAULT)), reason: "new disk".into() };
+    registry.set_maintenance(("alice", "new disk"), "n1", Some(&disk), NOW).await.unwrap();
     registry.revoke_node("admin", "n2", "", NOW).await.unwrap();
     assert_eq!(registry.note_boot(NodeId(1), "b1").await.unwrap(), None);
     let before = registry.roster().borrow().members().to_vec();
@@ -152,7 +153,8 @@ async fn a_restart_knows_everybody() {
 
     let registry = open(&dir).await;
     assert_eq!(registry.roster().borrow().members(), before);
-    assert!(before[0].maintenance && before[0].weight == 2 && before[0].zone.as_deref() == Some("rack-a"));
+    assert_eq!(before[0].maintenance, Some(disk));
+    assert!(before[0].weight == 2 && before[0].zone.as_deref() == Some("rack-a"));
     assert_eq!(access(&registry, "n1", KEY), "allowed");
     assert_eq!(access(&registry, "n2", OTHER), format!("node n2 revoked at {NOW}"));
     let alice = certificate(Role::Viewer, "alice", [3; 32]);
@@ -185,7 +187,7 @@ async fn tokens_are_listed_with_their_fate() {
         ("n4", TokenState::Unused),
     ];
     assert_eq!(states, expect.map(|(name, state)| (name.to_owned(), state)));
-    let audit = registry.audit(100).await.unwrap();
+    let audit = registry.list_audit(&AuditFilter::default(), 100).await.unwrap();
     assert_eq!(audit.len(), 6, "four made, one used, one taken back: {audit:?}");
 }
 
@@ -212,4 +214,123 @@ async fn declarations_are_checked_and_named() {
     check(node("n1", false), Some(0), "lifetime is 0ns").await;
     check(node("n1", false), Some(86_401), "lifetime is 86401s").await;
     assert!(registry.list_tokens(NOW).await.unwrap().is_empty());
+}
+
+/// What the newest lines say, without times.
+async fn told(registry: &Registry, filter: AuditFilter) -> Vec<String> {
+    let lines = registry.list_audit(&filter, 100).await.unwrap();
+    let brief = |line: &AuditLine| format!("{} {} {}: {}", line.actor, line.action, line.subject, line.detail);
+    lines.iter().map(brief).collect()
+}
+
+#[tokio::test]
+async fn maintenance_ends_by_itself_unless_it_is_prolonged() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    let shown = || registry.roster().borrow().members()[0].maintenance.clone();
+    let set = async |by: u64, reason: &str| {
+        let until = Some(later(Duration::from_secs(by)));
+        let wanted = Maintenance { until, reason: reason.into() };
+        registry.set_maintenance(("otto", reason), "n1", Some(&wanted), NOW).await.unwrap();
+        assert_eq!(shown(), Some(wanted));
+    };
+    set(60, "new disk").await;
+    registry.end_maintenance(later(Duration::from_millis(59_999))).await.unwrap();
+    assert!(shown().is_some());
+    set(120, "").await;
+    registry.end_maintenance(later(Duration::from_secs(60))).await.unwrap();
+    assert!(shown().is_some(), "the newer end counts");
+    registry.end_maintenance(later(Duration::from_secs(120))).await.unwrap();
+    assert_eq!(shown(), None);
+    registry.end_maintenance(later(Duration::from_secs(121))).await.unwrap();
+    let for_ever = Maintenance::default();
+    registry.set_maintenance(("otto", ""), "n1", Some(&for_ever), NOW).await.unwrap();
+    registry.end_maintenance(WallTime(i64::MAX)).await.unwrap();
+    assert_eq!(shown(), Some(for_ever));
+    registry.set_maintenance(("otto", "done"), "n1", None, NOW).await.unwrap();
+    assert_eq!(shown(), None);
+    let long = registry.set_maintenance(("otto", &"x".repeat(1025)), "n1", None, NOW).await.unwrap_err();
+    assert_eq!(long.to_string(), "reason is longer than 1024 bytes");
+    let lines = told(&registry, AuditFilter { subject: Some("n1".into()), ..AuditFilter::default() }).await;
+    let expect = [
+        "otto set_maintenance n1: off: done".to_owned(),
+        "otto set_maintenance n1: on".to_owned(),
+        "aggregator end_maintenance n1: its time is over".to_owned(),
+        format!("otto set_maintenance n1: on until {}", later(Duration::from_secs(120))),
+        format!("otto set_maintenance n1: on until {}: new disk", later(Duration::from_secs(60))),
+    ];
+    assert_eq!(lines[..5], expect);
+    assert_eq!(lines.len(), 7, "and how it came in: {lines:?}");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_read_by_page_and_by_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    for (second, name) in (0..).zip(["n1", "n2", "n3"]) {
+        let now = later(Duration::from_secs(second));
+        registry.create_token("ada", &node(name, name == "n3"), None, now).await.unwrap();
+    }
+    // The clock was set back: the order is that of the writing.
+    registry.note_rate("otto", "n1", "all every 1000 ms for 60000 ms".into(), NOW).await.unwrap();
+    let all = registry.list_audit(&AuditFilter::default(), 100).await.unwrap();
+    assert_eq!(all.iter().map(|line| &*line.subject).collect::<Vec<_>>(), ["n1", "n3", "n2", "n1"]);
+    assert!(all[1].detail.ends_with(", may replace its key") && !all[2].detail.contains("replace"), "{all:?}");
+    let first = registry.list_audit(&AuditFilter::default(), 3).await.unwrap();
+    let rest = AuditFilter { before: Some(first[2].id), ..AuditFilter::default() };
+    assert_eq!([&first[..], &registry.list_audit(&rest, 3).await.unwrap()[..]].concat(), all);
+    let check = async |filter: AuditFilter, expect: &[usize]| {
+        let expect: Vec<_> = expect.iter().map(|at| all[*at].clone()).collect();
+        assert_eq!(registry.list_audit(&filter, 9).await.unwrap(), expect, "{filter:?}");
+    };
+    let second = Some(later(Duration::from_secs(1)));
+    check(AuditFilter { since: second, ..AuditFilter::default() }, &[1, 2]).await;
+    check(AuditFilter { until: second, ..AuditFilter::default() }, &[0, 3]).await;
+    check(AuditFilter { actor: Some("otto".into()), ..AuditFilter::default() }, &[0]).await;
+    check(AuditFilter { subject: Some("n1".into()), ..AuditFilter::default() }, &[0, 3]).await;
+    check(AuditFilter { action: Some("create_token".into()), ..AuditFilter::default() }, &[1, 2, 3]).await;
+    check(AuditFilter { actor: Some("' OR 1 = 1 --".into()), ..AuditFilter::default() }, &[]).await;
+}
+
+#[tokio::test]
+async fn what_can_be_repeated_without_end_pushes_no_change_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    for name in ["n1", "n2", "n3"] {
+        registry.create_token("ada", &node(name, false), None, NOW).await.unwrap();
+    }
+    for number in 0..5 {
+        registry.note_refusal("vera", "/s/M", number.to_string(), NOW).await.unwrap();
+        registry.note_rate("otto", "n1", number.to_string(), NOW).await.unwrap();
+    }
+    assert_eq!(registry.trim_audit(AuditKept::default(), NOW).await.unwrap(), 0);
+    assert_eq!(registry.trim_audit(AuditKept { changes: 3, passing: 3 }, NOW).await.unwrap(), 7);
+    let lines = told(&registry, AuditFilter::default()).await;
+    let trimmed = "aggregator trim_audit audit: removed the 0 oldest lines of changes, 7 of calls";
+    let kept = [trimmed, "otto set_rate n1: 4", "vera refused /s/M: 4", "otto set_rate n1: 3"];
+    assert_eq!(lines[..4], kept);
+    assert_eq!(lines.len(), 7, "{lines:?}");
+    assert_eq!(registry.trim_audit(AuditKept { changes: 3, passing: 3 }, NOW).await.unwrap(), 1);
+    let lines = told(&registry, AuditFilter { action: Some("create_token".into()), ..Default::default() }).await;
+    assert!(lines.len() == 2 && lines[1].contains(" n2: "), "the oldest goes first: {lines:?}");
+}
+
+#[tokio::test]
+async fn an_audit_log_from_before_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("registry.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let first = sqlx::migrate!("./migrations");
+    let first = sqlx::migrate::Migrator { migrations: first.migrations[..1].to_vec().into(), ..first };
+    first.run(&pool).await.unwrap();
+    for at in [2, 1] {
+        let sql = "INSERT INTO audit (at_ms, actor, action, subject, detail) VALUES ($1, 'a', 'b', 'c', 'd')";
+        sqlx::query(sql).bind(at).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let lines = open(&dir).await.list_audit(&AuditFilter::default(), 9).await.unwrap();
+    let told: Vec<_> = lines.iter().map(|line| (line.id, line.at.as_millis(), &*line.detail)).collect();
+    assert_eq!(told, [(2, 2, "d"), (1, 1, "d")]);
 }

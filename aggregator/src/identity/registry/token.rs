@@ -175,8 +175,9 @@ impl Registry {
             return Err(RegistryError::Known(name.clone()));
         }
         insert(&token, subject, now).execute(&mut *change).await?;
-        let (role, name, _) = parts(subject);
-        let detail = format!("{role}, id {}, expires {}", token.id, token.expires);
+        let (role, name, declared) = parts(subject);
+        let replaces = if declared.is_some_and(|node| node.replace) { ", may replace its key" } else { "" };
+        let detail = format!("{role}, id {}, expires {}{replaces}", token.id, token.expires);
         self.commit(change, Audit { actor, action: "create_token", subject: name, detail }, now).await?;
         Ok(token)
     }

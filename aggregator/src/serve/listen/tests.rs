@@ -6,6 +6,7 @@ use crate::identity::init::{Initialised, Options as InitOptions, init};
 use crate::identity::registry::{Declaration, NewToken, Registry, Subject};
 use crate::serve::auth::{AuthLayer, enforce};
 use crate::serve::enrol::Enrolment;
+use crate::serve::refusal::Refusals;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::MemberRole;
@@ -83,7 +84,10 @@ async fn start(limits: Limits) -> World {
 
     let (listener, enrolment) = listen(tls::enrolment_config(own.clone(), &roots).unwrap(), limits).await;
     let aggregators = vec!["127.0.0.1:7443".to_owned()];
-    let service = Enrolment::new(registry.clone(), authority.clone(), aggregators, Arc::new(SystemClock));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let refusals = Refusals::start(registry.clone(), clock.clone(), &shutdown);
+    let told = (clock, refusals.clone());
+    let service = Enrolment::new(registry.clone(), authority.clone(), aggregators, told);
     let (incoming, stop) = (listener.start(&shutdown), shutdown.clone());
     let server = tonic::transport::Server::builder().add_service(service.into_server());
     tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });
@@ -91,7 +95,7 @@ async fn start(limits: Limits) -> World {
     let (listener, door) = listen(tls::server_config(own, &roots).unwrap(), limits).await;
     let (incoming, stop) = (listener.start(&shutdown), shutdown.clone());
     let (_, health) = tonic_health::server::health_reporter();
-    let layer = AuthLayer::new(registry.roster());
+    let layer = AuthLayer::new(registry.roster(), refusals);
     let server = tonic::transport::Server::builder().layer(layer).add_service(health);
     tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });
     let enforcer =
