@@ -74,6 +74,10 @@ pub enum Format {
     Table,
     /// For programs; the names are those of the protocol.
     Json,
+    /// For spreadsheets: a heading, then a row for each thing that is listed.
+    Csv,
+    /// As JSON, easier to read.
+    Yaml,
 }
 
 /// What to do.
@@ -93,6 +97,8 @@ pub enum Command {
     Ps(crate::command::processes::Args),
     /// Make, list and revoke the tokens that enrol nodes and people
     Token(crate::command::token::Args),
+    /// Show who changed what and when, and who was refused
+    Audit(crate::command::audit::Args),
     /// Run an aggregator and agents of your own on this machine, to look around
     Demo(crate::command::demo::Args),
     /// Find out what keeps you or a node from being heard; exits with 0, 1 (warnings) or 2 (failures)
@@ -148,6 +154,12 @@ mod tests {
             ("quorate node", ErrorKind::MissingRequiredArgument),
             ("quorate query recent up --seconds 0", ErrorKind::ValueValidation),
             ("quorate query recent up --seconds 901", ErrorKind::ValueValidation),
+            ("quorate query recorder n1", ErrorKind::MissingRequiredArgument),
+            ("quorate query recorder n1 node_load1 --last 2h", ErrorKind::ValueValidation),
+            ("quorate nodes maintenance n1", ErrorKind::MissingRequiredArgument),
+            ("quorate nodes maintenance n1 maybe", ErrorKind::InvalidValue),
+            ("quorate audit -n 0", ErrorKind::ValueValidation),
+            ("quorate audit --since yesterday", ErrorKind::ValueValidation),
             ("quorate token create", ErrorKind::MissingRequiredArgument),
             ("quorate token create --node a --user b --role admin", ErrorKind::ArgumentConflict),
             ("quorate token create --user b", ErrorKind::MissingRequiredArgument),

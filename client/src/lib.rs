@@ -11,6 +11,7 @@
 mod cli;
 mod command;
 mod config;
+mod confirm;
 mod conn;
 mod output;
 mod quantity;
@@ -21,6 +22,7 @@ use clap::{CommandFactory, Parser};
 use cli::Cli;
 use command::token::WrongRole;
 use config::ConfigError;
+use confirm::Unconfirmed;
 use conn::OpenError;
 use output::{Output, is_closed_pipe};
 use quorate_common::config::Environment;
@@ -67,7 +69,7 @@ fn report(error: &anyhow::Error, failure: u8, output: &mut Output) -> u8 {
     let credential = matches!(error.downcast_ref(), Some(OpenError::Credential(_)));
     if error.is::<ConfigError>() || credential {
         CONFIGURATION
-    } else if error.is::<WrongRole>() {
+    } else if error.is::<WrongRole>() || matches!(error.downcast_ref(), Some(Unconfirmed::Nobody(_))) {
         USAGE
     } else {
         failure
@@ -99,5 +101,8 @@ mod tests {
         let refused = OpenError::Connect("127.0.0.1:7443".into(), "connection refused".into());
         check(refused.into(), 1, "quorate: failed to connect to 127.0.0.1:7443: connection refused\n");
         check(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into(), 0, "");
+        let nobody = Unconfirmed::Nobody("forget node n1".into());
+        check(nobody.into(), 2, "quorate: forget node n1: say --yes where nobody can be asked\n");
+        check(Unconfirmed::Declined.into(), 1, "quorate: nothing was changed\n");
     }
 }

@@ -26,7 +26,8 @@ async fn a_watcher_of_one_cluster_hears_of_no_other_and_nothing_when_nothing_cha
     cluster.until_all("is down", &["m1"], Liveness::Down, UP_MAX).await;
     let more = tokio::time::timeout(Duration::from_secs(3), stream.message()).await;
     assert!(more.is_err(), "told of another cluster: {more:?}");
-    let maintenance = v1::SetMaintenanceRequest { name: "n1".into(), maintenance: true, ..Default::default() };
+    let maintenance =
+        v1::SetMaintenanceRequest { name: "n1".into(), maintenance: true, ..Default::default() };
     cluster.admin_service().set_maintenance(maintenance).await.unwrap();
     let told =
         tokio::time::timeout(Duration::from_secs(3), stream.message()).await.expect("it is still told");

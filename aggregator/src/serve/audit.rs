@@ -24,9 +24,11 @@ pub fn question(request: v1::ListAuditRequest) -> Result<(AuditFilter, u32), Sta
     };
     let before = match page_token.as_str() {
         "" => None,
-        token => Some(token.parse().map_err(|_| {
-            status::field("page_token", "field `page_token`: is not one that was given")
-        })?),
+        token => Some(
+            token
+                .parse()
+                .map_err(|_| status::field("page_token", "field `page_token`: is not one that was given"))?,
+        ),
     };
     let (since, until) = (moment("since", since)?, moment("until", until)?);
     if let (Some(since), Some(until)) = (since, until)
@@ -35,8 +37,14 @@ pub fn question(request: v1::ListAuditRequest) -> Result<(AuditFilter, u32), Sta
         return Err(status::field("until", "field `until`: lies before `since`"));
     }
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
-    let filter =
-        AuditFilter { since, until, actor: said(actor), subject: said(subject), action: said(action), before };
+    let filter = AuditFilter {
+        since,
+        until,
+        actor: said(actor),
+        subject: said(subject),
+        action: said(action),
+        before,
+    };
     Ok((filter, page_size))
 }
 
@@ -54,7 +62,10 @@ pub fn page(mut lines: Vec<AuditLine>, page_size: u32) -> v1::ListAuditResponse 
 fn moment(field: &'static str, stamp: Option<prost_types::Timestamp>) -> Result<Option<WallTime>, Status> {
     let Some(stamp) = stamp else { return Ok(None) };
     if !(0..1_000_000_000).contains(&stamp.nanos) {
-        return Err(status::field(field, format!("field `{field}`: {} ns are no part of a second", stamp.nanos)));
+        return Err(status::field(
+            field,
+            format!("field `{field}`: {} ns are no part of a second", stamp.nanos),
+        ));
     }
     Ok(Some(wall_time(&stamp)))
 }
@@ -87,7 +98,8 @@ mod tests {
             let page = page(lines(found), 3);
             assert_eq!((page.lines.len(), page.next_page_token.as_str()), (shown, token));
         }
-        let (filter, _) = question(v1::ListAuditRequest { page_token: "6".into(), ..Default::default() }).unwrap();
+        let (filter, _) =
+            question(v1::ListAuditRequest { page_token: "6".into(), ..Default::default() }).unwrap();
         assert_eq!(filter.before, Some(6));
     }
 

@@ -127,7 +127,11 @@ impl<S> Auth<S> {
     fn tell(&self, peer: Option<&Peer>, path: &str, status: &Status) {
         let certificate = peer.and_then(|peer| peer.certificate.as_ref());
         if let Some(certificate) = certificate.filter(|_| status.code() == Code::PermissionDenied) {
-            self.refusals.tell(&certificate.identity.name, path, &format!("role {}", certificate.identity.role));
+            self.refusals.tell(
+                &certificate.identity.name,
+                path,
+                &format!("role {}", certificate.identity.role),
+            );
         }
     }
 }

@@ -137,8 +137,10 @@ impl Window {
         let mut lines: Vec<Refused> = std::mem::take(&mut self.again)
             .into_iter()
             .filter(|(_, count)| *count > 0)
-            .map(|((actor, subject), count)| {
-                Refused { actor, subject, detail: format!("{count} times more within {minutes} min") }
+            .map(|((actor, subject), count)| Refused {
+                actor,
+                subject,
+                detail: format!("{count} times more within {minutes} min"),
             })
             .collect();
         lines.sort_by(|a, b| (&a.actor, &a.subject).cmp(&(&b.actor, &b.subject)));

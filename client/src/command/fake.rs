@@ -200,6 +200,8 @@ fn nodes() -> Vec<Node> {
     let n2 = Node {
         weight: 2,
         maintenance: true,
+        maintenance_until: at(0),
+        maintenance_reason: "new disk".into(),
         reasons: vec!["clock is 3 s off".into()],
         ..node("n2", Liveness::Up, Health::Degraded)
     };
@@ -313,6 +315,11 @@ impl ClusterService for Fake {
     }
 }
 
+fn recent_series() -> RecentSeries {
+    let sample = |ago, value| Sample { timestamp: at(ago), value };
+    RecentSeries { labels: labels("n1"), samples: vec![sample(2, 1.0), sample(1, 2.0)] }
+}
+
 fn labels(node: &str) -> Vec<Label> {
     let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
     vec![label("node", node), label("__name__", "node_load1")]
@@ -349,9 +356,7 @@ impl QueryService for Fake {
         &self,
         _: Request<QueryRecentRequest>,
     ) -> Result<Response<QueryRecentResponse>, Status> {
-        let sample = |ago, value| Sample { timestamp: at(ago), value };
-        let samples = vec![sample(2, 1.0), sample(1, 2.0)];
-        let series = vec![RecentSeries { labels: labels("n1"), samples }];
+        let series = vec![recent_series()];
         Ok(Response::new(QueryRecentResponse { series, left_out: 0, warnings: Vec::new() }))
     }
 
@@ -404,7 +409,12 @@ impl QueryService for Fake {
         &self,
         request: Request<ReadRecorderRequest>,
     ) -> Result<Response<ReadRecorderResponse>, Status> {
-        Err(Status::unavailable(format!("{} has no session", request.into_inner().node)))
+        let ReadRecorderRequest { node, metric, seconds } = request.into_inner();
+        if node != "n1" || seconds != 2 {
+            return Err(Status::unavailable(format!("{node} has no session")));
+        }
+        let series = if metric == "node_load1" { vec![recent_series()] } else { Vec::new() };
+        Ok(Response::new(ReadRecorderResponse { node, series }))
     }
 }
 
@@ -481,8 +491,9 @@ impl AdminService for Fake {
         &self,
         request: Request<SetMaintenanceRequest>,
     ) -> Result<Response<SetMaintenanceResponse>, Status> {
-        let SetMaintenanceRequest { name, maintenance } = request.into_inner();
-        self.note(format!("maintenance {name} {}", if maintenance { "on" } else { "off" }));
+        let SetMaintenanceRequest { name, maintenance, reason, lasts } = request.into_inner();
+        let (state, lasts) = (if maintenance { "on" } else { "off" }, lasts.map(|lasts| lasts.seconds));
+        self.note(format!("maintenance {name} {state} reason={reason} lasts={lasts:?}"));
         Ok(Response::new(SetMaintenanceResponse {}))
     }
 
@@ -490,5 +501,36 @@ impl AdminService for Fake {
         let SetRateRequest { node, interval_ms, seconds, .. } = request.into_inner();
         self.note(format!("rate {node} every {interval_ms} ms for {seconds} s"));
         Ok(Response::new(SetRateResponse {}))
+    }
+
+    async fn list_audit(
+        &self,
+        request: Request<ListAuditRequest>,
+    ) -> Result<Response<ListAuditResponse>, Status> {
+        let request = request.into_inner();
+        let seconds = |moment: &Option<Timestamp>| moment.as_ref().map(|moment| moment.seconds);
+        let ListAuditRequest { since, until, actor, subject, action, page_size, page_token } = &request;
+        let (since, until) = (seconds(since), seconds(until));
+        self.note(format!(
+            "audit since={since:?} until={until:?} actor={actor} subject={subject} action={action} \
+             size={page_size} token={page_token}"
+        ));
+        let line = |ago, actor: &str, action: &str, subject: &str, detail: &str| AuditLine {
+            at: at(ago),
+            actor: actor.into(),
+            action: action.into(),
+            subject: subject.into(),
+            detail: detail.into(),
+        };
+        let method = "/quorate.v1.AdminService/SetRate";
+        let all = [
+            line(0, "ada", "revoke_node", "n1", "stolen"),
+            line(10, "vera", "refused", method, "role viewer\u{1b}"),
+        ];
+        let first: usize = page_token.parse().unwrap_or(0);
+        let next = first + self.page;
+        let next_page_token = if next < all.len() { next.to_string() } else { String::new() };
+        let lines = all.into_iter().skip(first).take(self.page).collect();
+        Ok(Response::new(ListAuditResponse { lines, next_page_token }))
     }
 }

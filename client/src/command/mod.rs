@@ -3,6 +3,7 @@
 //! A command gives the exit code of the program or an error; it writes through [`Output`] only.
 
 pub mod admin;
+pub mod audit;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
@@ -21,6 +22,7 @@ pub mod fake;
 
 use crate::cli::{Cli, Command, Global};
 use crate::config::{self, Target};
+use crate::confirm::Consent;
 use crate::conn::Connection;
 use crate::output::Output;
 
@@ -29,6 +31,10 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
     let connect = || connect(&cli.global);
     match cli.command {
         Command::Status(args) => status::run(&args, &connect().await?, output).await,
+        Command::Nodes(nodes::Args { change: Some(change), .. }) => {
+            let consent = Consent::new(change.is_confirmed());
+            admin::run(&change, consent, &connect().await?, output).await
+        }
         Command::Nodes(args) => nodes::run(&args, &connect().await?, output).await,
         Command::Node(args) => node::run(&args, &connect().await?, output).await,
         Command::Watch(args) => {
@@ -42,6 +48,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             let request = token::Request::try_from(args)?;
             token::run(request, &connect().await?, output).await
         }
+        Command::Audit(args) => audit::run(&args, &connect().await?, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
         Command::Doctor => doctor::run(target(&cli.global), output).await,
         Command::Enroll(args) => enroll::run(&args, output).await,

@@ -1,6 +1,6 @@
 //! `quorate node NAME`: facts, components, resources and delivery of one node.
 
-use super::nodes::{heard, role};
+use super::nodes::{heard, role, until_and_why};
 use super::status::field;
 use crate::cli::Format;
 use crate::conn::Connection;
@@ -97,7 +97,8 @@ fn head(detail: &NodeDetail, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
             .with(Style::Plain, format!(", heard {}", heard(node, now))),
         field("cluster").with(Style::Plain, format!("{}, {}{zone}", node.cluster, role(node))),
     ];
-    for (set, what) in [(node.maintenance, "maintenance: pages are muted"), (node.flapping, "flapping")] {
+    let muted = format!("maintenance, pages are muted{}", until_and_why(node));
+    for (set, what) in [(node.maintenance, &*muted), (node.flapping, "flapping")] {
         if set {
             lines.push(field("note").with(Style::Warn, what));
         }
@@ -207,7 +208,7 @@ mod tests {
 n2  ▲ degraded
   liveness  ✔ up, heard now
   cluster   prod, voter x2, zone rack-a
-  note      maintenance: pages are muted
+  note      maintenance, pages are muted until 2026-11-20T19:06:05.000Z: new disk
   why       clock is 3 s off
   host      host-n2, Debian GNU/Linux 12
   kernel    6.1.0, x86_64

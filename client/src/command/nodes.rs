@@ -22,11 +22,8 @@ pub struct Args {
     pub change: Option<admin::Change>,
 }
 
-/// Lists the nodes, or makes the change.
+/// Lists the nodes; a change is made by [`admin::run`].
 pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
-    if let Some(change) = &args.change {
-        return admin::run(change, conn, output).await;
-    }
     let cluster = args.cluster.as_deref().unwrap_or_default();
     // Ages are counted by the aggregator's clock, which made the stamps.
     let (health, nodes) = tokio::try_join!(conn.health(cluster), conn.nodes(cluster))?;
@@ -91,10 +88,17 @@ pub fn heard(node: &Node, now: Option<Stamp>) -> String {
     }
 }
 
+/// ` until 2026-11-20T19:06:05Z: new disk`, as far as it is known.
+pub fn until_and_why(node: &Node) -> String {
+    let until = node.maintenance_until.map(|until| format!(" until {until}"));
+    let why = node.maintenance_reason.as_ref().map(|why| format!(": {why}"));
+    [until, why].into_iter().flatten().collect()
+}
+
 /// What there is to say about a node beyond its status, without the reasons that were `told` already.
 pub fn notes(node: &Node, told: &[&str]) -> String {
-    let flags = [(node.maintenance, "maintenance"), (node.flapping, "flapping")];
-    let flags = flags.iter().filter(|(set, _)| *set).map(|(_, word)| (*word).to_owned());
+    let maintenance = node.maintenance.then(|| format!("maintenance{}", until_and_why(node)));
+    let flags = maintenance.into_iter().chain(node.flapping.then(|| "flapping".to_owned()));
     let reasons = node.reasons.iter().filter(|reason| !told.contains(&reason.as_str())).cloned();
     flags.chain(reasons).collect::<Vec<_>>().join("; ")
 }
@@ -116,7 +120,7 @@ mod tests {
             "\
 NODE  CLUSTER  ROLE      ZONE    LIVENESS   HEALTH                HEARD  CPUS    MEMORY  AGENT  NOTES
 n1    prod     voter     rack-a  ✔ up       ✔ healthy               now     8  16.0 GiB  0.1.0
-n2    prod     voter x2  rack-a  ✔ up       ▲ degraded              now     8  16.0 GiB  0.1.0  maintenance; clock is 3 s off
+n2    prod     voter x2  rack-a  ✔ up       ▲ degraded              now     8  16.0 GiB  0.1.0  maintenance until 2026-11-20T19:06:05.000Z: new disk; clock is 3 s off
 n3    prod     voter     rack-b  ✖ down     ✖ unhealthy  1 min 40 s ago     8  16.0 GiB  0.1.0  flapping; not heard
 n4    prod     observer  -       ? unknown  ? unknown             never     -         -  -
 "

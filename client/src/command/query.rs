@@ -1,11 +1,14 @@
-//! `quorate query latest|recent SELECTOR`: samples, newest or of the last minutes.
+//! `quorate query latest|recent SELECTOR`: samples, newest or of the last minutes; `quorate query recorder NODE
+//! METRIC`: at full rate, asked of the node itself.
 
 use crate::conn::Connection;
 use crate::mark::Marks;
 use crate::output::Output;
+use crate::quantity::parse_duration;
 use crate::table::{Table, left, right};
 use crate::text::{Style, Text};
 use crate::view::{LatestList, RecentList, series_name};
+use std::time::Duration;
 
 /// The flags.
 #[derive(Debug, clap::Args)]
@@ -37,6 +40,24 @@ pub enum What {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// The last minutes of a metric at full rate, asked of the flight recorder of a node's agent now
+    Recorder {
+        /// The node
+        node: String,
+        /// The metric: node_load1
+        metric: String,
+        /// How far back from its newest sample, at most 1h
+        #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = recorder_span)]
+        last: Duration,
+    },
+}
+
+/// As far back as a recorder can be configured to reach.
+const RECORDER_MAX: Duration = Duration::from_secs(3600);
+
+fn recorder_span(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    if span > RECORDER_MAX { Err(format!("`{text}` is more than 1h")) } else { Ok(span) }
 }
 
 /// Reads the samples and shows them.
@@ -51,6 +72,14 @@ pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow:
             let list = conn.recent(selector, *seconds, *limit).await?;
             output.show(&list, draw_recent)?;
             (list.left_out, list.warnings)
+        }
+        What::Recorder { node, metric, last } => {
+            // Whole seconds, and at least one.
+            let seconds = u32::try_from(last.as_secs()).unwrap_or(u32::MAX).max(1);
+            let list = conn.recorder(node, metric, seconds).await?;
+            output.show(&list, draw_recent)?;
+            let nothing = format!("the recorder of {node} has nothing of `{metric}`");
+            (0, if list.series.is_empty() { vec![nothing] } else { Vec::new() })
         }
     };
     for warning in warnings {
@@ -138,6 +167,25 @@ node_load1{node=\"n2\"}    NaN  2026-11-20T19:06:05.000Z
         let expect =
             "node_load1{node=\"n1\"}\n  2026-11-20T19:06:03.000Z  1\n  2026-11-20T19:06:04.000Z  2\n";
         assert_eq!(results, expect);
+    }
+
+    #[tokio::test]
+    async fn recorder() {
+        let what = |node: &str, metric: &str| {
+            let last = Duration::from_millis(2999);
+            What::Recorder { node: node.into(), metric: metric.into(), last }
+        };
+        let expect =
+            "node_load1{node=\"n1\"}\n  2026-11-20T19:06:03.000Z  1\n  2026-11-20T19:06:04.000Z  2\n";
+        assert_eq!(check(what("n1", "node_load1"), Format::Table).await, (expect.to_owned(), String::new()));
+        let csv = "labels.__name__,labels.node,timestamp,value\n\
+                   node_load1,n1,2026-11-20T19:06:03.000Z,1.0\n\
+                   node_load1,n1,2026-11-20T19:06:04.000Z,2.0\n";
+        assert_eq!(check(what("n1", "node_load1"), Format::Csv).await.0, csv);
+        let nothing = "quorate: warning: the recorder of n1 has nothing of `x`\n";
+        assert_eq!(check(what("n1", "x"), Format::Table).await, (String::new(), nothing.to_owned()));
+        let away = "failed to read the recorder: unavailable: n3 has no session";
+        assert_eq!(check(what("n3", "x"), Format::Table).await, (String::new(), away.to_owned()));
     }
 
     #[tokio::test]

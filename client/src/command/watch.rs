@@ -37,7 +37,12 @@ pub async fn run(
     connect: &impl AsyncFn() -> anyhow::Result<Connection>,
     output: &mut Output,
 ) -> anyhow::Result<u8> {
-    let json = args.json || output.format() == Format::Json;
+    let json = match output.format() {
+        Format::Table => args.json,
+        Format::Json => true,
+        // A stream of changes has no columns, and a document that never ends is none.
+        Format::Csv | Format::Yaml => anyhow::bail!("a watch is written as table or json"),
+    };
     let cluster = args.cluster.as_deref().unwrap_or_default();
     let mut watch = open(connect, cluster).await?;
     let mut known = Known::default();

@@ -71,6 +71,13 @@ fn resource(kind: v1::ResourceType) -> &'static str {
     }
 }
 
+fn recent(series: v1::RecentSeries) -> view::RecentSeries {
+    view::RecentSeries {
+        labels: labels(series.labels),
+        samples: series.samples.into_iter().map(sample).collect(),
+    }
+}
+
 fn labels(labels: Vec<v1::Label>) -> BTreeMap<String, String> {
     labels.into_iter().map(|label| (label.name, label.value)).collect()
 }
@@ -171,6 +178,8 @@ impl From<v1::Node> for view::Node {
             zone: present(message.zone),
             weight: message.weight,
             maintenance: message.maintenance,
+            maintenance_until: stamp(message.maintenance_until),
+            maintenance_reason: present(message.maintenance_reason),
             reasons: message.reasons,
             flapping: message.flapping,
             since: stamp(message.since),
@@ -243,11 +252,27 @@ impl From<v1::QueryLatestResponse> for view::LatestList {
 
 impl From<v1::QueryRecentResponse> for view::RecentList {
     fn from(message: v1::QueryRecentResponse) -> Self {
-        let series = message.series.into_iter().map(|series| view::RecentSeries {
-            labels: labels(series.labels),
-            samples: series.samples.into_iter().map(sample).collect(),
-        });
-        view::RecentList { series: series.collect(), left_out: message.left_out, warnings: message.warnings }
+        let series = message.series.into_iter().map(recent).collect();
+        view::RecentList { series, left_out: message.left_out, warnings: message.warnings }
+    }
+}
+
+impl From<v1::ReadRecorderResponse> for view::RecentList {
+    fn from(message: v1::ReadRecorderResponse) -> Self {
+        let series = message.series.into_iter().map(recent).collect();
+        view::RecentList { series, left_out: 0, warnings: Vec::new() }
+    }
+}
+
+impl From<v1::AuditLine> for view::AuditLine {
+    fn from(message: v1::AuditLine) -> Self {
+        view::AuditLine {
+            at: stamp(message.at),
+            actor: message.actor,
+            action: message.action,
+            subject: message.subject,
+            detail: message.detail,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod request;
 
 pub use fault::CallError;
 pub use open::OpenError;
-pub use request::{NewToken, Subject};
+pub use request::{AuditQuestion, NewToken, Subject};
 
 use crate::config::Target;
 use crate::view::{self, WatchEvent};
@@ -24,6 +24,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// Largest message that is accepted: the full state of a few tens of thousands of nodes.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Lines of the audit log on a page: as many as an aggregator gives.
+const AUDIT_PAGE: u32 = 1000;
 /// Most pages of a list; with the largest page, a million nodes.
 const PAGES_MAX: usize = 1000;
 
@@ -113,6 +115,19 @@ impl Connection {
         Ok(self.call("list processes", self.query().list_processes(self.request(request))).await?.into())
     }
 
+    /// The last seconds of a metric at full rate, asked of the flight recorder of a node's agent.
+    pub async fn recorder(
+        &self,
+        node: &str,
+        metric: &str,
+        seconds: u32,
+    ) -> Result<view::RecentList, CallError> {
+        let request = v1::ReadRecorderRequest { node: node.to_owned(), metric: metric.to_owned(), seconds };
+        let answer =
+            self.call("read the recorder", self.query().read_recorder(self.request(request))).await?;
+        Ok(answer.into())
+    }
+
     /// Makes a token.
     pub async fn create_token(&self, new: NewToken) -> Result<view::CreatedToken, CallError> {
         let request = self.request(v1::CreateTokenRequest::from(new));
@@ -144,10 +159,43 @@ impl Connection {
         self.call("forget the node", self.admin().forget_node(request)).await.map(drop)
     }
 
-    /// Mutes or unmutes the pages of a node.
-    pub async fn set_maintenance(&self, name: &str, maintenance: bool) -> Result<(), CallError> {
-        let request = v1::SetMaintenanceRequest { name: name.to_owned(), maintenance };
-        self.call("set the maintenance", self.admin().set_maintenance(self.request(request))).await.map(drop)
+    /// Mutes the pages of a node: for so long, or until somebody ends it.
+    pub async fn begin_maintenance(
+        &self,
+        name: &str,
+        reason: &str,
+        lasts: Option<Duration>,
+    ) -> Result<(), CallError> {
+        let lasts = lasts.and_then(|lasts| prost_types::Duration::try_from(lasts).ok());
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let request = v1::SetMaintenanceRequest { name, maintenance: true, reason, lasts };
+        self.call("begin the maintenance", self.admin().set_maintenance(self.request(request)))
+            .await
+            .map(drop)
+    }
+
+    /// Unmutes the pages of a node.
+    pub async fn end_maintenance(&self, name: &str, reason: &str) -> Result<(), CallError> {
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let request = v1::SetMaintenanceRequest { name, maintenance: false, reason, lasts: None };
+        self.call("end the maintenance", self.admin().set_maintenance(self.request(request))).await.map(drop)
+    }
+
+    /// The newest lines of the audit log, `limit` at most.
+    pub async fn audit(&self, question: &AuditQuestion, limit: u32) -> Result<view::AuditList, CallError> {
+        let mut lines: Vec<view::AuditLine> = Vec::new();
+        let mut page_token = String::new();
+        for _ in 0..PAGES_MAX {
+            let left = limit.saturating_sub(u32::try_from(lines.len()).unwrap_or(u32::MAX));
+            let request = self.request(question.page(left.min(AUDIT_PAGE), page_token));
+            let page = self.call("read the audit log", self.admin().list_audit(request)).await?;
+            lines.extend(convert::all(page.lines));
+            page_token = page.next_page_token;
+            if page_token.is_empty() || lines.len() >= limit as usize {
+                return Ok(view::AuditList { lines, more: !page_token.is_empty() });
+            }
+        }
+        Err(CallError::Answer { action: "read the audit log", problem: "never ends" })
     }
 
     /// Has a node sample all it collects more often for a while.

@@ -1,9 +1,36 @@
 //! What a command asks for, where that is more than a name.
 
+use crate::view::Stamp;
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::MemberRole;
+use quorate_proto::convert::timestamp;
 use quorate_proto::v1::{self, create_token_request};
 use std::time::Duration;
+
+/// Which lines of the audit log; what is empty lets all pass.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditQuestion {
+    /// At or after this moment.
+    pub since: Option<Stamp>,
+    /// Before this moment.
+    pub until: Option<Stamp>,
+    /// Who did it.
+    pub actor: String,
+    /// Whom or what it was done to.
+    pub subject: String,
+    /// What was done.
+    pub action: String,
+}
+
+impl AuditQuestion {
+    /// The request for one page.
+    pub(super) fn page(&self, page_size: u32, page_token: String) -> v1::ListAuditRequest {
+        let AuditQuestion { since, until, actor, subject, action } = self.clone();
+        let moment = |stamp: Option<Stamp>| stamp.map(|stamp| timestamp(stamp.0));
+        let (since, until) = (moment(since), moment(until));
+        v1::ListAuditRequest { since, until, actor, subject, action, page_size, page_token }
+    }
+}
 
 /// A token to make.
 #[derive(Clone, Debug, PartialEq)]

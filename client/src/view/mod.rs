@@ -2,11 +2,13 @@
 //!
 //! Status words are those of the model. What is absent stays absent and is never shown as 0 or empty.
 
+mod audit;
 mod cluster;
 mod node;
 mod series;
 mod token;
 
+pub use audit::{AuditLine, AuditList};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };
@@ -17,6 +19,7 @@ pub use token::{CreatedToken, Token, TokenList};
 use quorate_common::model::time::WallTime;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::time::Duration;
 
 /// A moment, written as RFC 3339 in UTC with milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +30,12 @@ impl Stamp {
     #[cfg(test)]
     pub fn from_secs(seconds: i64) -> Stamp {
         Stamp(WallTime(seconds.saturating_mul(1_000_000_000)))
+    }
+
+    /// So much earlier.
+    pub fn before(self, span: Duration) -> Stamp {
+        let nanoseconds = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        Stamp(WallTime(self.0.0.saturating_sub(nanoseconds)))
     }
 
     /// The time of day, `hh:mm:ss.mmm` in UTC.

@@ -24,6 +24,10 @@ pub struct Node {
     pub zone: Option<String>,
     pub weight: u32,
     pub maintenance: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_until: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_reason: Option<String>,
     pub liveness: Liveness,
     pub health: Health,
     pub reasons: Vec<String>,

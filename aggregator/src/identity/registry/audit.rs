@@ -74,8 +74,9 @@ impl Registry {
         filter: &AuditFilter,
         limit: u32,
     ) -> Result<Vec<AuditLine>, RegistryError> {
-        let mut sql =
-            QueryBuilder::<Sqlite>::new("SELECT id, at_ms, actor, action, subject, detail FROM audit WHERE 1 = 1");
+        let mut sql = QueryBuilder::<Sqlite>::new(
+            "SELECT id, at_ms, actor, action, subject, detail FROM audit WHERE 1 = 1",
+        );
         let numbers = [
             (" AND at_ms >= ", filter.since.map(WallTime::as_millis)),
             (" AND at_ms < ", filter.until.map(WallTime::as_millis)),

@@ -34,7 +34,8 @@ impl Registry {
             .bind(maintenance.map(|maintenance| &*maintenance.reason))
             .bind(name);
         found(update.execute(&mut *change).await?.rows_affected(), "node", name)?;
-        let line = Audit { actor, action: "set_maintenance", subject: name, detail: told(maintenance, reason) };
+        let line =
+            Audit { actor, action: "set_maintenance", subject: name, detail: told(maintenance, reason) };
         self.commit(change, line, now).await
     }
 
@@ -42,7 +43,9 @@ impl Registry {
     pub async fn end_maintenance(&self, now: WallTime) -> Result<(), RegistryError> {
         let is_over = |maintenance: &Maintenance| maintenance.until.is_some_and(|until| until <= now);
         let roster = self.roster.borrow().clone();
-        for member in roster.members().iter().filter(|member| member.maintenance.as_ref().is_some_and(is_over)) {
+        for member in
+            roster.members().iter().filter(|member| member.maintenance.as_ref().is_some_and(is_over))
+        {
             let mut change = self.pool.begin().await?;
             // Somebody may have prolonged it meanwhile.
             let sql = "UPDATE nodes SET maintenance = 0, maintenance_until_ms = NULL, \

@@ -219,7 +219,8 @@ async fn declarations_are_checked_and_named() {
 /// What the newest lines say, without times.
 async fn told(registry: &Registry, filter: AuditFilter) -> Vec<String> {
     let lines = registry.list_audit(&filter, 100).await.unwrap();
-    let brief = |line: &AuditLine| format!("{} {} {}: {}", line.actor, line.action, line.subject, line.detail);
+    let brief =
+        |line: &AuditLine| format!("{} {} {}: {}", line.actor, line.action, line.subject, line.detail);
     lines.iter().map(brief).collect()
 }
 
@@ -276,7 +277,10 @@ async fn the_audit_log_is_read_by_page_and_by_question() {
     registry.note_rate("otto", "n1", "all every 1000 ms for 60000 ms".into(), NOW).await.unwrap();
     let all = registry.list_audit(&AuditFilter::default(), 100).await.unwrap();
     assert_eq!(all.iter().map(|line| &*line.subject).collect::<Vec<_>>(), ["n1", "n3", "n2", "n1"]);
-    assert!(all[1].detail.ends_with(", may replace its key") && !all[2].detail.contains("replace"), "{all:?}");
+    assert!(
+        all[1].detail.ends_with(", may replace its key") && !all[2].detail.contains("replace"),
+        "{all:?}"
+    );
     let first = registry.list_audit(&AuditFilter::default(), 3).await.unwrap();
     let rest = AuditFilter { before: Some(first[2].id), ..AuditFilter::default() };
     assert_eq!([&first[..], &registry.list_audit(&rest, 3).await.unwrap()[..]].concat(), all);
@@ -312,7 +316,8 @@ async fn what_can_be_repeated_without_end_pushes_no_change_out() {
     assert_eq!(lines[..4], kept);
     assert_eq!(lines.len(), 7, "{lines:?}");
     assert_eq!(registry.trim_audit(AuditKept { changes: 3, passing: 3 }, NOW).await.unwrap(), 1);
-    let lines = told(&registry, AuditFilter { action: Some("create_token".into()), ..Default::default() }).await;
+    let lines =
+        told(&registry, AuditFilter { action: Some("create_token".into()), ..Default::default() }).await;
     assert!(lines.len() == 2 && lines[1].contains(" n2: "), "the oldest goes first: {lines:?}");
 }
 

@@ -3,6 +3,9 @@
 //! Decides about colour and characters, and nothing about content. Nobody reading any more is no failure:
 //! see [`is_closed_pipe`].
 
+mod csv;
+mod yaml;
+
 use crate::cli::Format;
 use crate::mark::Marks;
 use crate::text::{Text, clean, steers};
@@ -48,7 +51,7 @@ impl Output {
         self.marks
     }
 
-    /// A result: as lines drawn for people, or as one JSON document.
+    /// A result: as lines drawn for people, or as one document.
     pub fn show<T: Serialize>(
         &mut self,
         value: &T,
@@ -56,6 +59,8 @@ impl Output {
     ) -> io::Result<()> {
         match self.format {
             Format::Json => self.document(&serde_json::to_string_pretty(value)?),
+            Format::Csv => self.raw(csv::text(&serde_json::to_value(value)?).as_bytes()),
+            Format::Yaml => self.raw(yaml::text(&serde_json::to_value(value)?).as_bytes()),
             Format::Table => self.lines(&draw(value, self.marks)),
         }
     }
