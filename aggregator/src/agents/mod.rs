@@ -57,6 +57,10 @@ impl From<Rate> for Question {
     }
 }
 
+/// Whoever asked gives up at the deadline, and says so. Letting go of the question at the same moment could be
+/// first, and would look as if the program stopped.
+const ABANDON_AFTER: Duration = Duration::from_secs(1);
+
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -303,7 +307,7 @@ impl Owner {
         self.waiting.insert(id, Waiting { node, parts: Vec::new(), reply });
         let commands = self.abandon.clone();
         drop(tokio::spawn(async move {
-            tokio::time::sleep(deadline).await;
+            tokio::time::sleep(deadline + ABANDON_AFTER).await;
             if let Some(commands) = commands.upgrade() {
                 commands.send(Command::Abandon { id }).await.ok();
             }

@@ -54,7 +54,6 @@ pub const METHODS: &[(&str, &[Role])] = &[
     // Served on the enrolment port, where callers have no certificate yet.
     ("/quorate.v1.EnrolmentService/Enrol", NOBODY),
     ("/grpc.health.v1.Health/Check", VIEWER),
-    ("/grpc.health.v1.Health/List", VIEWER),
     ("/grpc.health.v1.Health/Watch", VIEWER),
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", VIEWER),
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", VIEWER),
