@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench tidy documents lint fmt clean
+.PHONY: help build demo test bench fuzz tidy documents lint fmt clean
 
 help: ## Lists these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,9 @@ test: ## Installs what the tests need and runs all of them
 bench: ## Measures the figures into target/bench/results.json; flags in BENCH
 	cargo build --release --locked -p quorate-tests --bin bench --bin agent --bin aggregator
 	$(TARGET)/release/bench $(BENCH)
+
+fuzz: ## Hands every decoder what nobody would write, 10 minutes; flags in FUZZ, such as --seconds 3600
+	cargo run --locked -p quorate-tests --bin fuzz -- $(FUZZ)
 
 tidy: ## Runs the checks of the code's own shape
 	cargo nextest run --locked --workspace --profile tidy
