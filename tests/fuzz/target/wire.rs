@@ -160,7 +160,7 @@ fn session_up(input: &[u8]) -> u64 {
         }
     }
     let counts = delivery.counts();
-    let dropped: u64 = counts.dropped.iter().map(|(_, count)| *count).sum();
+    let dropped: u64 = counts.dropped.values().sum();
     assert!(
         counts.stored.saturating_add(dropped) <= counts.collected,
         "more came of it than was collected: {counts:?}"
