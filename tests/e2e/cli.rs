@@ -61,6 +61,35 @@ async fn json_is_for_programs() {
 }
 
 #[tokio::test]
+async fn csv_and_yaml_are_for_everybody_else() {
+    let (cluster, _agents) = Cluster::with_voters(programs!(), &["n1", "n2"]).await;
+    let said = async |args: &[&str]| {
+        let ended = cluster.run_client(args).await;
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{args:?}");
+        ended.stdout
+    };
+    let nodes = said(&["nodes", "-o", "csv"]).await;
+    let lines: Vec<&str> = nodes.lines().collect();
+    assert!(lines.len() == 3 && lines[0].starts_with("name,cluster,role,"), "{nodes}");
+    assert!(lines[1].starts_with("n1,default,voter,") && lines[2].starts_with("n2,"), "{nodes}");
+    let recorder = &["query", "recorder", "n1", "node_load1", "--last", "1m"][..];
+    let samples = said(&[recorder, &["-o", "csv"]].concat()).await;
+    let mut lines = samples.lines();
+    assert_eq!(lines.next(), Some("labels.__name__,timestamp,value"));
+    let first = lines.next().expect("it has been sampled");
+    assert!(first.starts_with("node_load1,20"), "{samples}");
+    assert!(said(recorder).await.starts_with("node_load1\n  20"));
+    let status = said(&["status", "-o", "yaml"]).await;
+    assert!(status.starts_with("clusters:\n  - cluster: default\n    status: "), "{status}");
+    let watch = cluster.run_client(&["watch", "-o", "csv"]).await;
+    let refused = "quorate: a watch is written as table or json\n";
+    assert_eq!((watch.code, watch.stderr.as_str()), (Some(1), refused));
+    let forget = cluster.run_client(&["nodes", "forget", "n2"]).await;
+    assert_eq!(forget.code, Some(2), "nobody can be asked: {}", forget.stderr);
+    assert_eq!(said(&["nodes", "-o", "csv"]).await.lines().count(), 3, "and nothing was done");
+}
+
+#[tokio::test]
 async fn exit_codes_are_for_scripts() {
     let (cluster, agents) = Cluster::with_voters(programs!(), &["n1", "n2", "n3"]).await;
     cluster.until("quorum is available", UP_MAX, |r| r.quorum() == QuorumStatus::Available).await;

@@ -27,6 +27,8 @@ const CPU_MAX: Duration = Duration::from_secs(1);
 const HANG: Duration = Duration::from_secs(60);
 /// Memory that one input may take for a moment.
 const MEMORY_MAX_KIB: u64 = 192 * 1024;
+/// The stack of a target: half of what a thread has, so that what nests without end shows before it hurts.
+const STACK_BYTES: usize = 1 << 20;
 /// Inputs between two looks at the memory.
 const LOOK_EVERY: usize = 64;
 /// Inputs that are drawn from.
@@ -37,6 +39,8 @@ const POOL_MAX: usize = 2_000;
 pub struct Until {
     pub runs: u64,
     pub time: Duration,
+    /// Whether each input is written down before it is run.
+    pub is_traced: bool,
 }
 
 /// What became of a target.
@@ -76,6 +80,16 @@ pub fn corpus(name: &str) -> PathBuf {
 
 /// Runs what is committed, then what is drawn under `seed`.
 pub fn drive(target: &Target, seed: u64, until: Until) -> Result<Report, Box<Failure>> {
+    on_small_stack(|| drive_here(target, seed, until))
+}
+
+/// Whoever overflows it ends the program; then only `--trace` tells by which input.
+fn on_small_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    std::thread::scope(|scope| thread.spawn_scoped(scope, run).unwrap().join()).unwrap()
+}
+
+fn drive_here(target: &Target, seed: u64, until: Until) -> Result<Report, Box<Failure>> {
     let watch = Watch::begin(target.name, seed);
     let mut pool = pool(target);
     let (mut ways, mut batch) = (HashSet::new(), Vec::new());
@@ -88,6 +102,9 @@ pub fn drive(target: &Target, seed: u64, until: Until) -> Result<Report, Box<Fai
     while clock.now().boot.since(begin) < until.time && runs < until.runs {
         for _ in 0..LOOK_EVERY {
             let input = mutator.draw(&pool, target.words);
+            if until.is_traced {
+                std::fs::write(trace(target.name), &input).unwrap();
+            }
             let way = once(target, &watch, &input)
                 .map_err(|problem| failure(target, problem, &input, Some(seed)))?;
             if ways.insert(way) && pool.len() < POOL_MAX {
@@ -104,7 +121,12 @@ pub fn drive(target: &Target, seed: u64, until: Until) -> Result<Report, Box<Fai
 
 /// Runs one input, for somebody who looks at it.
 pub fn replay(target: &Target, input: &[u8]) -> Result<u64, String> {
-    once(target, &Watch::begin(target.name, 0), input)
+    on_small_stack(|| once(target, &Watch::begin(target.name, 0), input))
+}
+
+/// Where `--trace` leaves the input that is running.
+pub fn trace(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz").join(format!("{name}-last"))
 }
 
 fn once(target: &Target, watch: &Watch, input: &[u8]) -> Result<u64, String> {

@@ -2,6 +2,9 @@
 //!
 //! The nightly compiler that would steer by coverage is not needed: inputs are drawn from real ones, see
 //! `drive.rs`. The tests run the same for a moment, see `small.rs`.
+//!
+//! Each target runs in a process of its own: one that overflows its stack ends it, is run again under the same
+//! seed with every input written down first, and so tells by which.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a target says by panicking what is wrong")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table is what it is run for")]
@@ -14,7 +17,7 @@ use clap::Parser;
 use drive::{Until, drive, replay};
 use quorate_common::rng::{Rng, SystemRng};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::Duration;
 use target::Target;
 
@@ -30,9 +33,12 @@ struct Flags {
     /// Only this target.
     #[arg(long)]
     target: Option<String>,
-    /// Runs this one input and nothing else; needs --target.
+    /// Runs this one input and nothing else.
     #[arg(long, requires = "target")]
     file: Option<PathBuf>,
+    /// Writes every input down before it is run; slow.
+    #[arg(long, requires = "target")]
+    trace: bool,
 }
 
 fn main() -> ExitCode {
@@ -46,9 +52,13 @@ fn main() -> ExitCode {
         eprintln!("no such target; there are {}", names.join(", "));
         return ExitCode::from(2);
     }
-    match &flags.file {
-        Some(file) => one(&targets[0], file),
-        None => all(&targets, &flags),
+    // What panics is told in the end, with its input; not ten thousand times while it is made small.
+    std::panic::set_hook(Box::new(|_| {}));
+    let seed = flags.seed.unwrap_or_else(|| SystemRng.u64());
+    match (&flags.target, &flags.file) {
+        (Some(_), Some(file)) => one(&targets[0], file),
+        (Some(_), None) => drawn(&targets[0], seed, &flags),
+        _ => all(&targets, seed, flags.seconds),
     }
 }
 
@@ -59,25 +69,40 @@ fn one(target: &Target, file: &PathBuf) -> ExitCode {
     ExitCode::from(u8::from(outcome.is_err()))
 }
 
-fn all(targets: &[Target], flags: &Flags) -> ExitCode {
-    let seed = flags.seed.unwrap_or_else(|| SystemRng.u64());
-    let share = Duration::from_secs(flags.seconds) / u32::try_from(targets.len()).unwrap_or(u32::MAX);
-    println!("seed {seed}, {share:?} each");
-    // What panics is told in the end, with its input; not ten thousand times while it is made small.
-    std::panic::set_hook(Box::new(|_| {}));
-    let (mut failed, mut sum) = (0_u8, 0);
-    for target in targets {
-        match drive(target, seed, Until { runs: u64::MAX, time: share }) {
-            Ok(report) => {
-                sum += report.runs;
-                println!("{:<18} {report}", target.name);
-            }
-            Err(failure) => {
-                failed = failed.saturating_add(1);
-                println!("{}", failure.tell());
-            }
+fn drawn(target: &Target, seed: u64, flags: &Flags) -> ExitCode {
+    let until = Until { runs: u64::MAX, time: Duration::from_secs(flags.seconds), is_traced: flags.trace };
+    match drive(target, seed, until) {
+        Ok(report) => {
+            println!("{:<18} {report}", target.name);
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            println!("{}", failure.tell());
+            ExitCode::FAILURE
         }
     }
-    println!("{sum} executions, {failed} targets failed");
+}
+
+fn all(targets: &[Target], seed: u64, seconds: u64) -> ExitCode {
+    let share = (seconds / targets.len() as u64).max(1);
+    println!("seed {seed}, {share} s each");
+    let mut failed = 0;
+    for target in targets {
+        let ended = child(target, seed, share, &[]);
+        failed += u32::from(!ended.success());
+        if ended.code().is_none() {
+            // Slower, so that it needs longer to come to the same place.
+            child(target, seed, share * 20, &["--trace"]);
+            println!("{}: {ended}, by {}", target.name, drive::trace(target.name).display());
+        }
+    }
+    println!("{failed} of {} targets failed", targets.len());
     ExitCode::from(u8::from(failed > 0))
+}
+
+fn child(target: &Target, seed: u64, seconds: u64, more: &[&str]) -> ExitStatus {
+    let program = std::env::current_exe().unwrap();
+    let numbers = (seed.to_string(), seconds.to_string());
+    let args = ["--target", target.name, "--seed", &numbers.0, "--seconds", &numbers.1];
+    Command::new(program).args(args).args(more).status().unwrap()
 }

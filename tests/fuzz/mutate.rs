@@ -71,7 +71,10 @@ impl Mutator {
 
     /// A new input from one of `pool`, with pieces of another, and words of the format.
     pub fn draw(&mut self, pool: &[Vec<u8>], words: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = self.pick(pool).cloned().unwrap_or_default();
+        // The shorter of two: they are quicker, and what is wrong in them is easier to see.
+        let [one, other] = [self.pick(pool), self.pick(pool)];
+        let shorter = [one, other].into_iter().flatten().min_by_key(|input| input.len());
+        let mut bytes = shorter.cloned().unwrap_or_default();
         for _ in 0..=self.rng.below(STEPS_MAX) {
             self.step(&mut bytes, pool, words);
         }

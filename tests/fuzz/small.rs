@@ -7,7 +7,7 @@ mod drive;
 mod mutate;
 mod target;
 
-use drive::{Until, drive, pool, replay};
+use drive::{Until, drive, pool, replay, trace};
 use mutate::Mutator;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const SEED: u64 = 1;
 fn no_input_breaks_a_decoder() {
     let mut told = Vec::new();
     for target in target::all() {
-        match drive(&target, SEED, Until { runs: RUNS, time: TIME_MAX }) {
+        match drive(&target, SEED, Until { runs: RUNS, time: TIME_MAX, is_traced: false }) {
             Ok(report) => println!("{:<18} {report}", target.name),
             Err(failure) => told.push(failure.tell()),
         }
@@ -40,6 +40,7 @@ fn every_target_has_inputs_that_are_read() {
         let empty = replay(&target, b"").unwrap();
         assert!(ways.iter().any(|way| *way != empty), "{}: like nothing at all", target.name);
         assert!(pool(&target).len() > seeds.len());
+        assert!(trace(target.name).ends_with(format!("{}-last", target.name)));
     }
 }
 
@@ -92,7 +93,7 @@ fn what_is_wrong_is_noticed() {
     }
     let check = |run: fn(&[u8]) -> u64, seeds: fn() -> Vec<Vec<u8>>, expect: &str| {
         let target = Target { name: "planted", run, seeds, words: &[b"!"] };
-        let until = Until { runs: 10_000, time: Duration::from_secs(20) };
+        let until = Until { runs: 10_000, time: Duration::from_secs(20), is_traced: false };
         let failure = drive(&target, SEED, until).err().unwrap_or_else(|| panic!("{expect}: not noticed"));
         assert!(failure.problem.starts_with(expect), "{}", failure.problem);
         failure.input
@@ -101,6 +102,8 @@ fn what_is_wrong_is_noticed() {
     check(grows, || vec![vec![b'a'; 90]], "takes ");
     check(burns, || vec![vec![b'x']], "takes ");
     let fine = Target { name: "fine", run: |_| 0, seeds: || vec![vec![1]], words: &[] };
-    let report = drive(&fine, SEED, Until { runs: 1000, time: Duration::from_secs(20) }).ok().unwrap();
+    let report = drive(&fine, SEED, Until { runs: 1000, time: Duration::from_secs(20), is_traced: false })
+        .ok()
+        .unwrap();
     assert!(report.runs >= 1000 && report.ways == 1 && report.elapsed > Duration::ZERO);
 }

@@ -11,6 +11,9 @@ use quorate_common::model::series::SeriesSpec;
 
 /// Longest accepted selector.
 const SELECTOR_BYTES_MAX: usize = 16 * 1024;
+/// Most of it that may stand outside of braces and quotes, where an expression could nest: the parser's tree is
+/// as deep as that text is long, and letting go of a deep one takes a thread's whole stack.
+const OUTSIDE_BYTES_MAX: usize = 2 * 1024;
 
 /// The value of `job` on everything that nodes collect themselves.
 const JOB: &str = "quorate";
@@ -30,6 +33,9 @@ pub enum SelectorError {
     /// It is too long.
     #[error("selector: {0} bytes, limit {SELECTOR_BYTES_MAX}")]
     Long(usize),
+    /// It is an expression, and too long for one.
+    #[error("selector: {0} bytes outside of braces and quotes, limit {OUTSIDE_BYTES_MAX}")]
+    Outside(usize),
 }
 
 /// A parsed selector.
@@ -44,6 +50,10 @@ impl Selector {
     pub fn parse(text: &str) -> Result<Selector, SelectorError> {
         if text.len() > SELECTOR_BYTES_MAX {
             return Err(SelectorError::Long(text.len()));
+        }
+        let outside = outside(text);
+        if outside > OUTSIDE_BYTES_MAX {
+            return Err(SelectorError::Outside(outside));
         }
         match parse(text).map_err(SelectorError::Parse)? {
             Expr::VectorSelector(vector) if vector.offset.is_some() || vector.at.is_some() => {
@@ -75,6 +85,29 @@ impl Selector {
             && (self.matchers.or_matchers.is_empty()
                 || self.matchers.or_matchers.iter().any(|list| list.iter().all(&matches)))
     }
+}
+
+/// How many bytes stand outside of braces, quotes and comments.
+fn outside(text: &str) -> usize {
+    let (mut count, mut is_inside) = (0, false);
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' => is_inside = true,
+            b'}' => is_inside = false,
+            b'#' => drop(bytes.by_ref().find(|byte| *byte == b'\n')),
+            quote @ (b'"' | b'\'' | b'`') => {
+                while let Some(byte) = bytes.next().filter(|byte| *byte != quote) {
+                    // A quote behind a backslash is none, but where backslashes mean nothing.
+                    if byte == b'\\' && quote != b'`' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => count += usize::from(!is_inside),
+        }
+    }
+    count
 }
 
 fn is_identity(name: &str) -> bool {
@@ -188,6 +221,19 @@ mod tests {
         for text in ["", "x{", "{}", r#"x{a=~"("}"#] {
             assert!(Selector::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_could_nest_is_bounded_and_what_cannot_is_not() {
+        let outside = |text: &str| matches!(Selector::parse(text), Err(SelectorError::Outside(_)));
+        for deep in ["(", "-", "a+", "abs(", "a[1m:", "a or ", "(#{\n", "`{`+", "'\\'{'+", "\"{\"+"] {
+            assert!(outside(&deep.repeat(2500)), "{deep}");
+        }
+        let names: Vec<String> = (0..1500).map(|number| format!("db-{number}")).collect();
+        let many = format!(r#"node_load1{{node=~"{}"}} # (((("#, names.join("|"));
+        assert!(Selector::parse(&many).is_ok(), "{} bytes", many.len());
+        assert!(Selector::parse(&format!(r#"{{a=~"{}"}}"#, "(a-b)".repeat(1000))).is_ok());
+        assert!(!outside(&"(".repeat(OUTSIDE_BYTES_MAX)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the kernel says: each file of the recorded trees, changed, read by the collectors that read it. Before,
 //! in between and after stands what was recorded, so that differences are taken in both directions.
 
-use super::{Pieces, Target, ended, pieces, then};
+use super::{Pieces, Target, directory, ended, pieces, then};
 use quorate_agent::sample::{Config, Sink, collectors};
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ struct Trees {
 
 static TREES: LazyLock<Trees> = LazyLock::new(|| {
     let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/src/sample/testdata");
-    let mut trees = Trees { directory: tempfile::tempdir().unwrap(), files: BTreeMap::new() };
+    let mut trees = Trees { directory: directory(), files: BTreeMap::new() };
     for tree in std::fs::read_dir(recorded).unwrap() {
         let tree = tree.unwrap();
         let name = tree.file_name().into_string().unwrap();

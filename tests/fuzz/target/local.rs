@@ -1,6 +1,6 @@
 //! What people and the service manager write: selectors, configuration, labels, quantities, statuses.
 
-use super::{Target, ended, texts, way};
+use super::{Target, directory, ended, texts, way};
 use quorate_aggregator::query::selector::{Selector, labels_of};
 use quorate_common::config::{ConfigError, Environment, load};
 use quorate_common::model::label::{Labels, check_metric_name};
@@ -142,7 +142,7 @@ const TOML: &[&[u8]] = &[
 ];
 
 /// A file of its own for each program: targets run one after the other.
-static DIRECTORY: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+static DIRECTORY: LazyLock<TempDir> = LazyLock::new(directory);
 
 fn written(program: &str, input: &[u8]) -> std::path::PathBuf {
     let file = DIRECTORY.path().join(format!("{program}.toml"));

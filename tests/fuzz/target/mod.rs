@@ -8,6 +8,7 @@ mod local;
 mod wire;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use tempfile::TempDir;
 
 /// One thing that reads.
 pub struct Target {
@@ -48,6 +49,11 @@ fn ended<T, E: std::fmt::Display>(result: &Result<T, E>, size: impl FnOnce(&T) -
 /// The ways of one step after the other.
 fn then(ways: u64, way: u64) -> u64 {
     (ways ^ way).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17).wrapping_add(1)
+}
+
+/// A directory in memory, where there is one: thousands of small files a second are written.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Texts as inputs.
