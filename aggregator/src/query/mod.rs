@@ -1,5 +1,6 @@
 //! Query: asks the store on behalf of people. Never waits, reads no clock.
 
+mod bound;
 pub mod resource;
 pub mod selector;
 pub mod series;
