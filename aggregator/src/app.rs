@@ -1,5 +1,6 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
+mod authority;
 mod doors;
 mod reload;
 mod status;
@@ -49,6 +50,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
         None => start(&cli.run),
         Some(Command::Run(run)) => start(&run),
         Some(Command::CheckConfig { common }) => configure(&common).map(drop),
+        Some(Command::Ca(change)) => authority::change(&change),
         Some(Command::Init(init)) => {
             let config = configure(&init.common)?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
@@ -134,7 +136,6 @@ struct Aggregator {
 /// What lies in the state directory.
 struct State {
     paths: StatePaths,
-    authority: Authority,
     registry: Registry,
     lock: StateLock,
 }
@@ -152,15 +153,15 @@ impl State {
         let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
         let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
         let registry = registry.map_err(|error| Failure::failed(&error))?;
-        Ok(State { paths, authority, registry, lock })
+        Ok(State { paths, registry, lock })
     }
 }
 
 /// Opens what is on disk and binds the ports; accepts nobody yet.
 async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let State { paths, authority, registry, lock } = State::open(&config).await?;
-    let doors = Doors::open(&config, &paths, &authority).await.map_err(|error| Failure::failed(&error))?;
+    let State { paths, registry, lock } = State::open(&config).await?;
+    let doors = Doors::open(&config, &paths).await.map_err(|error| Failure::failed(&error))?;
     let (live, store) = (Arc::new(Live::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
@@ -201,14 +202,13 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         admin: Admin {
             registry: registry.clone(),
             enrolment_addresses: doors.enrolment_addresses.clone(),
-            root_spki_sha256: authority.root_spki_sha256(),
+            authority: doors.authority(),
             agents,
             live,
             store: store.clone(),
             clock: clock.clone(),
         },
         registry,
-        authority: Arc::new(authority),
         clock: clock.clone(),
     };
     tracing::info!(limits = ?config.limits, "limits of one agent");

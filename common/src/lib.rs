@@ -19,6 +19,7 @@ pub mod net;
 pub mod notify;
 pub mod program;
 pub mod quantity;
+pub mod rejoin;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;

@@ -7,5 +7,7 @@ pub mod admin;
 pub mod auth;
 pub mod cluster;
 pub mod enrol;
+pub mod issue;
 pub mod listen;
 pub mod query;
+pub mod renew;

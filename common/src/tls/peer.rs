@@ -1,6 +1,6 @@
 //! Who a checked chain belongs to: exactly one SPIFFE URI in the leaf, or nobody.
 
-use crate::model::identity::Identity;
+use crate::model::identity::{Generation, Identity};
 use crate::model::time::WallTime;
 use crate::terminal::finding::Finding;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,6 +19,8 @@ pub struct PeerCertificate {
     pub serial: Vec<u8>,
     /// When it expires.
     pub not_after: WallTime,
+    /// Which of a node's keys it is for; people's certificates do not say.
+    pub generation: Option<Generation>,
 }
 
 /// Why a certificate names nobody. The text is the same for every reason.
@@ -78,12 +80,27 @@ pub fn peer_identity(certs: &[CertificateDer<'_>]) -> Result<PeerCertificate, Pe
         spki_sha256: sha256(leaf.public_key().raw),
         serial: leaf.raw_serial().to_vec(),
         not_after: WallTime(not_after),
+        generation: generation(&leaf),
     })
+}
+
+/// The one organisational unit of the subject, if that is how it reads.
+fn generation(leaf: &X509Certificate<'_>) -> Option<Generation> {
+    let mut units = leaf.subject().iter_organizational_unit();
+    match (units.next(), units.next()) {
+        (Some(unit), None) => unit.as_str().ok()?.parse().ok(),
+        _ => None,
+    }
 }
 
 /// SHA-256 of a certificate's SubjectPublicKeyInfo in DER.
 pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Result<[u8; 32], PeerError> {
     Ok(sha256(parse(certificate)?.public_key().raw))
+}
+
+/// The public key of a certificate as its signatures are checked with: for our curve, the point.
+pub fn public_key(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, PeerError> {
+    Ok(parse(certificate)?.public_key().subject_public_key.data.to_vec())
 }
 
 /// SHA-256 of bytes.
