@@ -124,6 +124,7 @@ impl Renewer {
                     tokio::select! {
                         () = shutdown.asked() => return,
                         () = tokio::time::sleep(wait) => {}
+                        () = self.expired.notified() => {}
                     }
                 }
             }

@@ -22,6 +22,7 @@ use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::ConnectError;
 use quorate_proto::convert::ConvertError;
 use quorate_proto::renew::is_expired;
+use quorate_proto::status::reason;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ use tonic::{Code, Status};
 enum Ended {
     #[error("no aggregator could be reached")]
     Connect(#[source] ConnectError),
-    #[error("aggregator ended the session: {}", .0.message())]
+    #[error("aggregator ended the session: {}", reason(.0))]
     Status(Status),
     #[error("aggregator closed the stream")]
     Closed,

@@ -9,6 +9,7 @@ use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
 use crate::config::Config;
 use crate::identity::ca::Authority;
+use crate::identity::generation::grace;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
@@ -151,7 +152,9 @@ impl State {
         }
         let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
         let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
+        let grace = grace(Duration::from_secs(config.identity.node_leaf_s.into()));
         let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
+        let registry = registry.map_err(|error| Failure::failed(&error))?.with_grace(grace).await;
         let registry = registry.map_err(|error| Failure::failed(&error))?;
         Ok(State { paths, registry, lock })
     }
@@ -186,6 +189,7 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         },
         clusters: Clusters {
             snapshots: snapshots.clone(),
+            roster: registry.roster(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -230,10 +234,10 @@ impl Aggregator {
         let ready = self.doors.ready();
         // Before anybody is told that it runs: the signal would end a program that does not expect it.
         let hangups = signal(SignalKind::hangup()).map_err(|error| Failure::failed(&error))?;
-        let registry = self.services.registry.clone();
+        let (registry, clock) = (self.services.registry.clone(), self.services.clock.clone());
         let certificate =
             self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
-        let reload = reload::Reload { registry, certificate, notifier: notifier.clone() };
+        let reload = reload::Reload { registry, certificate, notifier: notifier.clone(), clock };
         shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
         let status = move || status::line(&snapshots.borrow());
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));

@@ -9,6 +9,7 @@
 use crate::connect::{self, ConnectError};
 use crate::enrol::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
 use crate::identity::{IdentityError, IdentityPaths, Issued, Pending};
+use crate::status::reason;
 use crate::v1;
 use crate::v1::enrolment_service_client::EnrolmentServiceClient;
 use crate::v1::renewal_service_client::RenewalServiceClient;
@@ -29,7 +30,7 @@ pub enum RenewError {
     #[error("no aggregator could be reached")]
     Connect(#[from] ConnectError),
     /// It was reached and said no, or the connection failed.
-    #[error("the aggregator answered: {}", .0.message())]
+    #[error("the aggregator answered: {}", reason(.0))]
     Status(Box<Status>),
     /// It did not answer in time.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]

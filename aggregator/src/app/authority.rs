@@ -52,8 +52,7 @@ fn refuse_if_needed(paths: &StatePaths) -> Result<(), Failure> {
     let named = left.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
     let more = if left.len() > NAMED_MAX { ", ..." } else { "" };
     Err(Failure::Failed(format!(
-        "{} still have a certificate under the old root: {named}{more} (--force retires it all the same)",
-        left.len()
+        "certificates under the old root are held by {named}{more} (--force retires it all the same)"
     )))
 }
 

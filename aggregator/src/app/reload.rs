@@ -6,16 +6,19 @@
 use super::doors::DoorError;
 use crate::identity;
 use crate::identity::ca::Authority;
+use crate::identity::ca::roll::renew_server;
 use crate::identity::init::StatePaths;
 use crate::identity::registry::Registry;
-use quorate_common::clock::monotonic_us;
+use quorate_common::clock::{Clock, monotonic_us};
 use quorate_common::error::chain;
+use quorate_common::model::time::WallTime;
 use quorate_common::notify::{Notifier, State};
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, Credential};
 use rustls::ServerConfig;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
@@ -68,6 +71,19 @@ impl Certificate {
         self.enrol.subscribe()
     }
 
+    /// Renews what both ports show, if its end is near.
+    fn renew(&self, now: WallTime) {
+        let authority = self.authority.borrow().clone();
+        match renew_server(&authority, &self.paths, now) {
+            Ok(false) => {}
+            Ok(true) => tell("certificate", self.reload()),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::error!(class = "failure", error, "failed to renew the server certificate");
+            }
+        }
+    }
+
     /// Reads it again, for connections that come from now on. All changes, or nothing.
     fn reload(&self) -> Result<(), DoorError> {
         let shown = read(&self.paths, self.lives)?;
@@ -86,14 +102,21 @@ pub struct Reload {
     pub certificate: Certificate,
     /// The service manager.
     pub notifier: Notifier,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
+/// How often the end of the server's certificate is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+
 impl Reload {
-    /// Reloads registry and certificate at each signal, until asked to stop.
+    /// Reloads registry and certificate at each signal, and renews the certificate in time, until asked to stop.
     pub async fn run(self, mut signals: Signal, shutdown: Shutdown) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = shutdown.asked() => return,
+                _ = look.tick() => self.certificate.renew(self.clock.now().wall),
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
                     tell("registry", self.registry.reload().await);

@@ -15,8 +15,14 @@ use quorate_common::model::identity::Generation;
 use quorate_common::model::time::WallTime;
 use std::time::Duration;
 
-/// How long the key before is still accepted: calls and connections that were under way.
-pub const GRACE: Duration = Duration::from_secs(60);
+/// How long the key before is still accepted at most: calls and connections that were under way.
+pub const GRACE_MAX: Duration = Duration::from_secs(60);
+
+/// The grace of a key whose certificates live so long: always shorter than the time between two renewals, which is
+/// a third of that, less what a certificate begins in the past.
+pub fn grace(leaf: Duration) -> Duration {
+    GRACE_MAX.min(leaf / 5)
+}
 
 /// A key, by the SHA-256 of its SPKI.
 pub type Key = [u8; 32];
@@ -34,6 +40,8 @@ pub struct Keys {
     pub pending: Option<Key>,
     /// When the current key was first used; `None` for the one that was enrolled.
     pub advanced: Option<WallTime>,
+    /// How long the key before is still accepted after that.
+    pub grace: Duration,
 }
 
 /// A certificate as it is shown: on a connection that began at `opened`.
@@ -97,8 +105,10 @@ impl Keys {
     fn behind(&self, shown: &Shown) -> Standing {
         // Behind an enrolled key there is none, so that a number below it was never signed.
         let Some(advanced) = self.advanced else { return Standing::Copied };
-        let end = WallTime(advanced.0.saturating_add(nanos(GRACE)));
-        if shown.opened > end {
+        let end = WallTime(advanced.0.saturating_add(nanos(self.grace)));
+        // The grace of an earlier key than the one before was over when that one came to its end.
+        let is_before = shown.generation.number + 1 == self.generation.number;
+        if shown.opened > if is_before { end } else { advanced } {
             Standing::Copied
         } else if shown.now <= end && self.previous == Some(shown.key) {
             Standing::Previous
@@ -158,6 +168,7 @@ mod tests {
         previous: Some([4; 32]),
         pending: None,
         advanced: Some(WallTime(100 * SECOND)),
+        grace: GRACE_MAX,
     };
 
     fn shown(enrolment: i64, number: u64, key: u8, (opened_s, now_s): (i64, i64)) -> Shown {
@@ -193,8 +204,8 @@ mod tests {
             (&KEYS, shown(1, 4, 4, (160, 900)), Stale),
             (&KEYS, shown(1, 4, 4, (161, 161)), Copied),
             (&KEYS, shown(1, 4, 9, (90, 110)), Stale),
-            (&KEYS, shown(1, 3, 3, (110, 110)), Stale),
-            (&KEYS, shown(1, 3, 3, (170, 170)), Copied),
+            (&KEYS, shown(1, 3, 3, (100, 110)), Stale),
+            (&KEYS, shown(1, 3, 3, (110, 110)), Copied),
             (&enrolled, shown(1, 4, 4, (90, 90)), Copied),
         ] {
             assert_eq!(keys.standing(&one), expect, "{one:?}");
@@ -245,12 +256,12 @@ mod tests {
                     made = made.wrapping_add(1);
                     [made; 32]
                 });
-                if rng.u64() % 3 == 0 {
+                if rng.u64().is_multiple_of(3) {
                     continue; // killed before it asked
                 }
                 let number = keys.renew(Standing::Current, &new).unwrap();
                 keys.pending = Some(new);
-                if rng.u64() % 3 == 0 {
+                if rng.u64().is_multiple_of(3) {
                     continue; // killed before the answer was on disk
                 }
                 (own, next) = ((number, new), None);

@@ -30,6 +30,8 @@ pub struct Entry {
     pub revoked: Option<WallTime>,
     /// When it was frozen, if it is: its identity was seen in two places.
     pub frozen: Option<WallTime>,
+    /// When its newest certificate was issued, where that is known.
+    pub certified: Option<WallTime>,
     /// The node's number; people have none.
     pub node: Option<NodeId>,
 }
@@ -140,6 +142,11 @@ impl Roster {
         &self.members
     }
 
+    /// What is known of a node.
+    pub fn node(&self, name: &str) -> Option<&Entry> {
+        self.nodes.get(name)
+    }
+
     /// What is known of a name that is in force with this key.
     pub fn holder(&self, role: Role, name: &str, key: &Key) -> Option<&Entry> {
         self.rows(role).get(name).filter(|entry| {
@@ -206,6 +213,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::generation::GRACE_MAX;
     use quorate_common::model::identity::{Generation, Identity};
 
     const OWN: Generation = Generation { enrolment: 1, number: 3 };
@@ -213,7 +221,7 @@ mod tests {
 
     fn entry(role: Role, revoked: Option<WallTime>, frozen: Option<WallTime>) -> Entry {
         if role != Role::Agent {
-            return Entry { role, held: Held::Key([3; 32]), revoked, frozen, node: None };
+            return Entry { role, held: Held::Key([3; 32]), revoked, frozen, certified: None, node: None };
         }
         let keys = Keys {
             generation: OWN,
@@ -221,8 +229,9 @@ mod tests {
             previous: Some([2; 32]),
             pending: Some([4; 32]),
             advanced: Some(WallTime(0)),
+            grace: GRACE_MAX,
         };
-        Entry { role, held: Held::Keys(keys), revoked, frozen, node: Some(NodeId(1)) }
+        Entry { role, held: Held::Keys(keys), revoked, frozen, certified: None, node: Some(NodeId(1)) }
     }
 
     /// A certificate of a node's `number`th key, which is [number; 32], shown at `at_s` on a new connection.
@@ -269,7 +278,7 @@ mod tests {
         check("spiffe://q/agent/n1", (2, 59), Ok(false));
         let copied = "generation 2 of node n1 is already used; identity frozen";
         check("spiffe://q/agent/n1", (2, 61), Err(copied));
-        check("spiffe://q/agent/n1", (1, 59), Err("generation 1 of node n1 was followed by another"));
+        check("spiffe://q/agent/n1", (1, 0), Err("generation 1 of node n1 was followed by another"));
         let frozen = "node n3 frozen at 1970-01-01T00:00:00.000Z: its key was used in two places, enrol it \
                       again with --replace";
         check("spiffe://q/agent/n3", (3, 0), Err(frozen));

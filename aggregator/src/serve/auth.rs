@@ -15,7 +15,7 @@ use crate::identity::roster::{Denied, Principal, Roster, Seen};
 use futures_util::future::{Either, Ready, ready};
 use quorate_common::clock::Clock;
 use quorate_common::model::identity::Role;
-use quorate_common::model::time::WallTime;
+use quorate_common::model::time::Now;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{PeerCertificate, PeerError};
 use std::sync::Arc;
@@ -154,8 +154,8 @@ impl Gate {
     fn objection(&self, peer: &Peer) -> Option<String> {
         // Those without a certificate are held by the listener's own deadlines.
         let certificate = peer.certificate.as_ref()?;
-        let now = self.clock.now().wall;
-        if now >= certificate.not_after {
+        let now = self.clock.now();
+        if now.wall >= certificate.not_after {
             return Some(format!("certificate expired at {}, renew", certificate.not_after));
         }
         self.look(peer, certificate, now).err().map(|denied| denied.to_string())
@@ -165,7 +165,7 @@ impl Gate {
     fn admit(&self, peer: Option<&Peer>, path: &str) -> Result<Principal, Status> {
         let named = peer.and_then(|peer| Some((peer, peer.certificate.as_ref()?)));
         let (peer, certificate) = named.ok_or_else(|| Status::unauthenticated(PeerError.to_string()))?;
-        let looked = self.look(peer, certificate, self.clock.now().wall);
+        let looked = self.look(peer, certificate, self.clock.now());
         let principal = looked.map_err(|denied| match denied {
             Denied::Copied { .. } => Status::failed_precondition(denied.to_string()),
             _ => Status::unauthenticated(denied.to_string()),
@@ -181,8 +181,8 @@ impl Gate {
     }
 
     /// Who this is; and tells the keeper if that means a change.
-    fn look(&self, peer: &Peer, certificate: &PeerCertificate, now: WallTime) -> Result<Principal, Denied> {
-        let seen = Seen { opened: peer.opened_before(now), now };
+    fn look(&self, peer: &Peer, certificate: &PeerCertificate, now: Now) -> Result<Principal, Denied> {
+        let seen = Seen { opened: peer.opened(now), now: now.wall };
         let looked = self.roster.borrow().authorize(certificate, seen);
         let is_news = match &looked {
             Ok(admitted) => admitted.is_first,

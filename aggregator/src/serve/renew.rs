@@ -37,8 +37,9 @@ impl RenewalService for Renewal {
         let Some((certificate, generation)) = certificate.and_then(|own| Some((own, own.generation?))) else {
             return Err(Status::failed_precondition("the certificate has no generation, enrol again"));
         };
-        let now = self.clock.now().wall;
-        let shown = Shown { generation, key: certificate.spki_sha256, opened: peer.opened_before(now), now };
+        let at = self.clock.now();
+        let (opened, now) = (peer.opened(at), at.wall);
+        let shown = Shown { generation, key: certificate.spki_sha256, opened, now };
         let name = &*certificate.identity.name;
         let claim = Claim { name, shown, address: peer.address };
         let renewed = self.registry.renew(claim, &request.spki_sha256, "renew").await;

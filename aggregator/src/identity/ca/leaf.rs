@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// Certificates begin this much in the past, or a tenth of their life: the other side's clock may be behind.
-const BACKDATED_MAX: Duration = Duration::from_secs(300);
+pub(super) const BACKDATED_MAX: Duration = Duration::from_secs(300);
 
 /// From when on, and for how long.
 pub(super) type Validity = (WallTime, Duration);

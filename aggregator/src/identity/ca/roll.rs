@@ -11,6 +11,7 @@
 //! The directory is made anew beside the old one and takes its place in one step, so that a crash leaves one or
 //! the other. The running aggregator sees it at its next reload. Needs the key of the present root.
 
+use super::leaf::BACKDATED_MAX;
 use super::{
     Authority, CaError, Files, Paths, intermediate, new_key, new_root, read, sign_intermediate,
     trust_domain_of,
@@ -18,7 +19,9 @@ use super::{
 use crate::identity::init::{InitError, StatePaths};
 use quorate_common::durable;
 use quorate_common::model::time::WallTime;
-use quorate_common::tls::{Credential, load_certificates, load_key, peer_identity, validity};
+use quorate_common::tls::{
+    Credential, certificates_from_pem, load_certificates, load_key, peer_identity, validity,
+};
 use rcgen::{Issuer, KeyPair};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -36,8 +39,24 @@ pub fn roll(paths: &StatePaths, now: WallTime) -> Result<Authority, InitError> {
     files.write(&next)?;
     take_place(&next, dir, "before")?;
     let authority = Authority::load(dir)?;
-    serve_under(&authority, paths, now)?;
+    certify_server(&authority, paths, now)?;
+    replace(&paths.admin_roots, authority.root_pem())?;
     Ok(authority)
+}
+
+/// Renews the server's certificate when less than a third of its life is left; whether it did. One that another
+/// authority signed is left alone.
+pub fn renew_server(authority: &Authority, paths: &StatePaths, now: WallTime) -> Result<bool, InitError> {
+    let chain = load_certificates(&paths.server_chain).map_err(CaError::Load)?;
+    let ours = certificates_from_pem(authority.intermediate_pem.as_bytes(), "intermediate");
+    let is_ours = ours.map_err(CaError::Load)?.iter().any(|ours| chain.get(1) == Some(ours));
+    let Some(Ok(dates)) = chain.first().map(validity) else { return Ok(false) };
+    let (life, left) = (dates.not_after.0 - dates.not_before.0, dates.not_after.0 - now.0);
+    if !is_ours || left >= life / 3 {
+        return Ok(false);
+    }
+    certify_server(authority, paths, now)?;
+    Ok(true)
 }
 
 /// Trusts the newest root only, and forgets the keys of the one before.
@@ -72,7 +91,8 @@ pub fn retire(paths: &StatePaths) -> Result<Authority, InitError> {
 pub fn rolled_at(paths: &StatePaths) -> Result<Option<WallTime>, CaError> {
     let all = load_certificates(&Paths::below(&paths.authority).root_certificate)?;
     let [newest, _, ..] = &all[..] else { return Ok(None) };
-    Ok(validity(newest).ok().map(|dates| dates.not_before))
+    let backdated = i64::try_from(BACKDATED_MAX.as_nanos()).unwrap_or(0);
+    Ok(validity(newest).ok().map(|dates| WallTime(dates.not_before.0.saturating_add(backdated))))
 }
 
 /// The files of an authority that follows the one in `dir`.
@@ -97,16 +117,15 @@ fn follow(dir: &Path, now: WallTime) -> Result<Files, CaError> {
     })
 }
 
-/// The server's chain under the newest intermediate, and the roots that the admin's tools trust.
-fn serve_under(authority: &Authority, paths: &StatePaths, now: WallTime) -> Result<(), InitError> {
+/// The server's chain under the newest intermediate, for the key that it has.
+fn certify_server(authority: &Authority, paths: &StatePaths, now: WallTime) -> Result<(), InitError> {
     let own = Credential::load(&paths.server_chain, &paths.server_key).map_err(CaError::Load)?;
     let foreign = |_| CaError::Foreign(paths.server_chain.clone());
     let name = peer_identity(&own.chain).map_err(foreign)?.identity.name;
     let text = std::fs::read_to_string(&paths.hosts)
         .map_err(|source| InitError::Read { path: paths.hosts.clone(), source })?;
     let hosts: Vec<String> = text.lines().map(str::to_owned).collect();
-    replace(&paths.server_chain, &authority.issue_server_again((&name, &hosts), &own.key, now)?)?;
-    replace(&paths.admin_roots, authority.root_pem())
+    replace(&paths.server_chain, &authority.issue_server_again((&name, &hosts), &own.key, now)?)
 }
 
 fn take_place(next: &Path, dir: &Path, before: &str) -> Result<(), CaError> {
@@ -146,7 +165,7 @@ mod tests {
     use crate::identity::ca::request::{Request, tests::request};
     use crate::identity::init::{Options, init};
     use quorate_common::model::identity::Role;
-    use quorate_common::tls::{certificates_from_pem, provider};
+    use quorate_common::tls::provider;
     use rustls::RootCertStore;
     use rustls::client::WebPkiServerVerifier;
     use rustls::client::danger::ServerCertVerifier;
@@ -191,6 +210,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_server_renews_its_own_certificate_in_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            dir: dir.path().join("state"),
+            name: "agg".into(),
+            hosts: vec!["127.0.0.1".into()],
+            trust_domain: "quorate".into(),
+        };
+        let paths = init(&options, NOW).await.unwrap().paths;
+        let authority = Authority::load(&paths.authority).unwrap();
+        let after = |days: i64| WallTime(NOW.0 + days * 86_400_000_000_000);
+        assert!(!renew_server(&authority, &paths, after(200)).unwrap());
+        assert!(renew_server(&authority, &paths, after(300)).unwrap());
+        let roots = load_certificates(&paths.admin_roots).unwrap();
+        let leaf = &load_certificates(&paths.server_chain).unwrap()[0];
+        assert_eq!(validity(leaf).unwrap().not_after, after(300 + 398));
+        assert_eq!(roots.len(), 1);
+        // Of another authority: not ours to replace.
+        let other = Authority::create(&dir.path().join("other"), "quorate", NOW).unwrap();
+        assert!(!renew_server(&other, &paths, after(690)).unwrap());
+    }
+
+    #[tokio::test]
     async fn nobody_is_cut_off_until_the_old_root_is_retired() {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
@@ -214,7 +256,7 @@ mod tests {
         }
         assert!(admits(&second, &old_leaf) && admits(&second, &new_leaf));
         assert!(!admits(&first, &new_leaf.split_inclusive(END).take(2).collect::<String>()));
-        assert!(rolled_at(&paths).unwrap().is_some_and(|at| at <= NOW));
+        assert_eq!(rolled_at(&paths).unwrap(), Some(NOW));
         assert!(matches!(roll(&paths, NOW), Err(InitError::Authority(CaError::Rolling))));
 
         let third = retire(&paths).unwrap();

@@ -6,6 +6,7 @@ use crate::identity::generation::{Key, Keys, NotRenewed, Shown, Standing};
 use quorate_common::model::identity::Generation;
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Why a key is not followed by another.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,7 @@ impl Registry {
     /// Writes down what a certificate means that was shown: the first use of a key, or a copy.
     pub async fn settle(&self, claim: Claim<'_>) -> Result<Settled, RegistryError> {
         let mut change = self.pool.begin().await?;
-        let Some(keys) = find(&mut change, claim.name).await? else { return Ok(Settled::Unchanged) };
+        let Some(keys) = self.find(&mut change, claim.name).await? else { return Ok(Settled::Unchanged) };
         match keys.standing(&claim.shown) {
             Standing::First | Standing::Newer => {
                 let line = advance(&mut change, &keys, claim).await?;
@@ -92,7 +93,7 @@ impl Registry {
             return Err(RenewError::Copied { name, number });
         }
         let mut change = self.pool.begin().await?;
-        let keys = find(&mut change, claim.name).await?;
+        let keys = self.find(&mut change, claim.name).await?;
         let keys = keys.ok_or_else(|| RenewError::Gone(claim.name.to_owned()))?;
         let number = keys.renew(keys.standing(&claim.shown), new)?;
         if number > keys.generation.number {
@@ -106,17 +107,21 @@ impl Registry {
         self.commit(change, line, claim.shown.now).await?;
         Ok(Generation { number, ..keys.generation })
     }
-}
 
-/// The keys of a node that is in force.
-async fn find(change: &mut Transaction<'_, Sqlite>, name: &str) -> Result<Option<Keys>, RegistryError> {
-    let sql = "SELECT * FROM nodes WHERE name = $1 AND state = 'active' AND frozen_ms IS NULL";
-    let row = sqlx::query(sql).bind(name).fetch_optional(&mut **change).await?;
-    row.as_ref().map(read).transpose()
+    /// The keys of a node that is in force.
+    async fn find(
+        &self,
+        change: &mut Transaction<'_, Sqlite>,
+        name: &str,
+    ) -> Result<Option<Keys>, RegistryError> {
+        let sql = "SELECT * FROM nodes WHERE name = $1 AND state = 'active' AND frozen_ms IS NULL";
+        let row = sqlx::query(sql).bind(name).fetch_optional(&mut **change).await?;
+        row.as_ref().map(|row| read(row, self.grace)).transpose()
+    }
 }
 
 /// The keys in a row.
-pub(super) fn read(row: &SqliteRow) -> Result<Keys, RegistryError> {
+pub(super) fn read(row: &SqliteRow, grace: Duration) -> Result<Keys, RegistryError> {
     let number: i64 = row.try_get("generation")?;
     let number = u64::try_from(number)
         .map_err(|_| RegistryError::Row { what: "generation", value: number.to_string() })?;
@@ -130,6 +135,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<Keys, RegistryError> {
         previous: optional("previous_spki")?,
         pending: optional("pending_spki")?,
         advanced: row.try_get::<Option<i64>, _>("advanced_ms")?.map(from_millis),
+        grace,
     })
 }
 

@@ -12,7 +12,7 @@ pub use keys::{Claim, RenewError, Settled};
 pub use node::{NodeRow, Reason};
 pub use token::{Declaration, NewToken, RedeemError, Redeemed, Subject, TokenRow, TokenState};
 
-use super::generation::Keys;
+use super::generation::{GRACE_MAX, Keys};
 use super::roster::{Entry, Held, Roster};
 use quorate_common::model::node::Member;
 use quorate_common::model::time::WallTime;
@@ -28,6 +28,8 @@ use tokio::sync::{Mutex, watch};
 pub struct Registry {
     pool: SqlitePool,
     trust_domain: Arc<str>,
+    /// How long a node's key before the present one is still accepted.
+    grace: Duration,
     roster: watch::Sender<Arc<Roster>>,
     /// Held while a view is read and published, so that an older one never follows a newer one.
     publishing: Arc<Mutex<()>>,
@@ -100,9 +102,17 @@ impl Registry {
         let registry = Registry {
             pool,
             trust_domain: trust_domain.into(),
+            grace: GRACE_MAX,
             roster: watch::Sender::new(Arc::default()),
             publishing: Arc::default(),
         };
+        registry.reload().await?;
+        Ok(registry)
+    }
+
+    /// The same, with this grace for a node's key before the present one.
+    pub async fn with_grace(self, grace: Duration) -> Result<Registry, RegistryError> {
+        let registry = Registry { grace, ..self };
         registry.reload().await?;
         Ok(registry)
     }

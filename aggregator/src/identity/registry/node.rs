@@ -5,6 +5,8 @@ use quorate_common::model::identity::Role;
 use quorate_common::model::node::{Member, NodeId};
 use quorate_common::model::time::WallTime;
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One node, as the registry has it.
 #[derive(Clone, Debug)]
@@ -37,11 +39,12 @@ impl NodeRow {
             held: Held::Keys(self.keys.clone()),
             revoked: self.revoked,
             frozen: self.frozen,
+            certified: self.certified,
             node: Some(self.member.id),
         }
     }
 
-    fn read(row: &SqliteRow) -> Result<NodeRow, RegistryError> {
+    fn read(row: &SqliteRow, grace: Duration) -> Result<NodeRow, RegistryError> {
         let weight: i64 = row.try_get("weight")?;
         let member = Member {
             id: NodeId(row.try_get("id")?),
@@ -52,10 +55,11 @@ impl NodeRow {
             weight: u32::try_from(weight)
                 .map_err(|_| RegistryError::Row { what: "weight", value: weight.to_string() })?,
             maintenance: row.try_get::<i64, _>("maintenance")? != 0,
+            barred: barred(row)?,
         };
         Ok(NodeRow {
             member,
-            keys: keys::read(row)?,
+            keys: keys::read(row, grace)?,
             revoked: row.try_get::<Option<i64>, _>("revoked_ms")?.map(from_millis),
             frozen: row.try_get::<Option<i64>, _>("frozen_ms")?.map(from_millis),
             certified: row.try_get::<Option<i64>, _>("certified_ms")?.map(from_millis),
@@ -65,11 +69,23 @@ impl NodeRow {
     }
 }
 
+/// Why a node is let in no longer, in words.
+fn barred(row: &SqliteRow) -> Result<Option<Arc<str>>, RegistryError> {
+    let at = |column| Ok::<_, RegistryError>(row.try_get::<Option<i64>, _>(column)?.map(from_millis));
+    if let Some(at) = at("revoked_ms")? {
+        let reason: Option<&str> = row.try_get("revoke_reason")?;
+        let reason = reason.filter(|reason| !reason.is_empty()).map(|reason| format!(": {reason}"));
+        return Ok(Some(format!("revoked at {at}{}", reason.unwrap_or_default()).into()));
+    }
+    let frozen = at("frozen_ms")?;
+    Ok(frozen.map(|at| format!("frozen at {at}: its key was used in two places, enrol it again").into()))
+}
+
 impl Registry {
     /// Every node, in the order of its name.
     pub async fn list_nodes(&self) -> Result<Vec<NodeRow>, RegistryError> {
         let rows = sqlx::query("SELECT * FROM nodes ORDER BY name").fetch_all(&self.pool).await?;
-        rows.iter().map(NodeRow::read).collect()
+        rows.iter().map(|row| NodeRow::read(row, self.grace)).collect()
     }
 
     /// Refuses a node from now on. It stays a declared member. Revoking again changes nothing.

@@ -59,6 +59,7 @@ impl Registry {
                 held: Held::Key(from_hex("spki_sha256", &spki)?),
                 revoked: revoked.map(from_millis),
                 frozen: None,
+                certified: None,
                 node: None,
             };
             Ok((name.into(), entry))

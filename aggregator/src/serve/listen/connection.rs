@@ -3,7 +3,8 @@
 use super::limit::{Counters, Place, Refusal};
 use super::log::Log;
 use crate::identity::ending::Ending;
-use quorate_common::model::time::WallTime;
+use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::tls::PeerCertificate;
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
@@ -37,7 +38,7 @@ pub struct Peer {
     pub close: CancellationToken,
     /// Why it is about to be closed, for the streams on it that can still say so.
     pub ending: Ending,
-    opened: Instant,
+    opened: BootTime,
     number: u64,
 }
 
@@ -46,9 +47,9 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 impl Peer {
     /// When its connection began, by the wall clock as it goes now.
-    pub fn opened_before(&self, now: WallTime) -> WallTime {
-        let age = i64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(i64::MAX);
-        WallTime(now.0.saturating_sub(age))
+    pub fn opened(&self, now: Now) -> WallTime {
+        let age = i64::try_from(now.boot.since(self.opened).as_nanos()).unwrap_or(i64::MAX);
+        WallTime(now.wall.0.saturating_sub(age))
     }
 
     /// Lets the streams of this connection end for a reason, and closes it a moment later.
@@ -87,7 +88,7 @@ impl Connections {
             certificate,
             close: CancellationToken::new(),
             ending: Ending::default(),
-            opened: Instant::now(),
+            opened: SystemClock.now().boot,
             number,
         });
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, peer.clone());
