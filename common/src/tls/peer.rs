@@ -40,21 +40,23 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// The verdict of a doctor: a warning below a third of its life, a failure when it is not valid.
-    pub fn finding(&self, check: &str, now: WallTime) -> Finding {
+    /// The verdict of a doctor: a warning below a third of its life, a failure when it is not valid. `advice` says
+    /// how another one is had.
+    pub fn finding(&self, check: &str, advice: &str, now: WallTime) -> Finding {
         let Validity { subject, not_before, not_after } = self;
         if now < *not_before {
             let text = format!("{subject} is not valid before {not_before}");
             return Finding::failed(check, text).advise("check the clock of this machine");
         }
         if now >= *not_after {
-            return Finding::failed(check, format!("{subject} expired at {not_after}")).advise("enrol again");
+            return Finding::failed(check, format!("{subject} expired at {not_after}")).advise(advice);
         }
         let left_s = not_after.as_millis().saturating_sub(now.as_millis()) / 1000;
         let life_s = not_after.as_millis().saturating_sub(not_before.as_millis()) / 1000;
         let text = format!("{subject}, {:.1} days left, until {not_after}", left_s as f64 / 86_400.0);
         if left_s < life_s / 3 {
-            return Finding::warning(check, text).advise("renew it: less than a third of its life is left");
+            let text = format!("{text}: less than a third of its life is left");
+            return Finding::warning(check, text).advise(advice);
         }
         Finding::ok(check, text)
     }
@@ -173,10 +175,14 @@ mod tests {
             (9, Level::Failed, "CN=x is not valid before 1970-01-11T00:00:00.000Z"),
             (10, Level::Ok, "CN=x, 30.0 days left, until 1970-02-10T00:00:00.000Z"),
             (30, Level::Ok, "CN=x, 10.0 days left, until 1970-02-10T00:00:00.000Z"),
-            (31, Level::Warning, "CN=x, 9.0 days left, until 1970-02-10T00:00:00.000Z"),
+            (
+                31,
+                Level::Warning,
+                "CN=x, 9.0 days left, until 1970-02-10T00:00:00.000Z: less than a third of its life is left",
+            ),
             (40, Level::Failed, "CN=x expired at 1970-02-10T00:00:00.000Z"),
         ] {
-            let finding = validity.finding("certificate", day(now));
+            let finding = validity.finding("certificate", "enrol again", day(now));
             assert_eq!((finding.level, finding.text.as_str()), (level, text), "{now}");
         }
         let key = KeyPair::generate().unwrap();
