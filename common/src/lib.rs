@@ -12,6 +12,7 @@ pub mod config;
 pub mod disk;
 pub mod durable;
 pub mod error;
+pub mod journal;
 pub mod ledger;
 pub mod lock;
 pub mod model;
