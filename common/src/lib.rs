@@ -5,6 +5,7 @@
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
 pub mod backoff;
+pub mod block;
 pub mod catalog;
 pub mod cell;
 pub mod clock;
