@@ -1,5 +1,6 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
+mod authority;
 mod doors;
 mod reload;
 mod status;
@@ -9,6 +10,7 @@ use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
 use crate::config::Config;
 use crate::identity::ca::Authority;
+use crate::identity::generation::grace;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
@@ -50,6 +52,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
         None => start(&cli.run),
         Some(Command::Run(run)) => start(&run),
         Some(Command::CheckConfig { common }) => configure(&common).map(drop),
+        Some(Command::Ca(change)) => authority::change(&change),
         Some(Command::Init(init)) => {
             let config = configure(&init.common)?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
@@ -135,7 +138,6 @@ struct Aggregator {
 /// What lies in the state directory.
 struct State {
     paths: StatePaths,
-    authority: Authority,
     registry: Registry,
     lock: StateLock,
 }
@@ -151,17 +153,19 @@ impl State {
         }
         let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
         let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
+        let grace = grace(Duration::from_secs(config.identity.node_leaf_s.into()));
         let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
+        let registry = registry.map_err(|error| Failure::failed(&error))?.with_grace(grace).await;
         let registry = registry.map_err(|error| Failure::failed(&error))?;
-        Ok(State { paths, authority, registry, lock })
+        Ok(State { paths, registry, lock })
     }
 }
 
 /// Opens what is on disk and binds the ports; accepts nobody yet.
 async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let State { paths, authority, registry, lock } = State::open(&config).await?;
-    let doors = Doors::open(&config, &paths, &authority).await.map_err(|error| Failure::failed(&error))?;
+    let State { paths, registry, lock } = State::open(&config).await?;
+    let doors = Doors::open(&config, &paths).await.map_err(|error| Failure::failed(&error))?;
     let (live, store) = (Arc::new(Live::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
@@ -186,6 +190,7 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         },
         clusters: Clusters {
             snapshots: snapshots.clone(),
+            roster: registry.roster(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -202,14 +207,13 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         admin: Admin {
             registry: registry.clone(),
             enrolment_addresses: doors.enrolment_addresses.clone(),
-            root_spki_sha256: authority.root_spki_sha256(),
+            authority: doors.authority(),
             agents,
             live,
             store: store.clone(),
             clock: clock.clone(),
         },
         registry,
-        authority: Arc::new(authority),
         clock: clock.clone(),
     };
     tracing::info!(limits = ?config.limits, "limits of one agent");
@@ -233,10 +237,10 @@ impl Aggregator {
         let ready = self.doors.ready();
         // Before anybody is told that it runs: the signal would end a program that does not expect it.
         let hangups = signal(SignalKind::hangup()).map_err(|error| Failure::failed(&error))?;
-        let registry = self.services.registry.clone();
+        let (registry, clock) = (self.services.registry.clone(), self.services.clock.clone());
         let certificate =
             self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
-        let reload = reload::Reload { registry, certificate, notifier: notifier.clone() };
+        let reload = reload::Reload { registry, certificate, notifier: notifier.clone(), clock };
         shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
         let status = move || status::line(&snapshots.borrow());
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));

@@ -1,7 +1,7 @@
 //! The aggregator's configuration: the configurations of its stages, where it listens, and where its state is.
 
 use crate::receive::admit::Limits;
-use crate::{evaluate, serve::listen};
+use crate::{evaluate, identity, serve::listen};
 use quorate_common::telemetry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -17,6 +17,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where agents and people find it.
     pub advertise: Advertise,
+    /// How long certificates are good for.
+    pub identity: identity::Config,
     /// What one agent may do.
     pub limits: Limits,
     /// How nodes and clusters are judged.
@@ -68,6 +70,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/quorate-aggregator"),
             listen: Listen::default(),
             advertise: Advertise::default(),
+            identity: identity::Config::default(),
             limits: Limits::default(),
             evaluate: evaluate::Config::default(),
             log: telemetry::Config::default(),
@@ -86,6 +89,10 @@ impl Default for Listen {
 const DEADLINE_MS_MAX: u64 = 86_400_000;
 /// The most of what is counted one by one in memory.
 const COUNT_MAX: u64 = 10_000_000;
+/// Ten seconds to thirty days: a node that is away for longer than that may not come back by itself either.
+const NODE_LEAF_S: RangeInclusive<u64> = 10..=30 * 86_400;
+/// A minute to three years.
+const PERSON_LEAF_S: RangeInclusive<u64> = 60..=1_095 * 86_400;
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Config {
@@ -103,6 +110,8 @@ impl Config {
         range("listen.limits.handshake_deadline_ms", door.handshake_deadline_ms, 1..=DEADLINE_MS_MAX)?;
         range("listen.limits.preface_deadline_ms", door.preface_deadline_ms, 1..=DEADLINE_MS_MAX)?;
         range("listen.limits.anonymous_life_ms", door.anonymous_life_ms, 1..=DEADLINE_MS_MAX)?;
+        range("identity.node_leaf_s", self.identity.node_leaf_s, NODE_LEAF_S)?;
+        range("identity.person_leaf_s", self.identity.person_leaf_s, PERSON_LEAF_S)?;
         range("limits.series_per_node_max", agent.series_per_node_max, 1..=COUNT_MAX)?;
         range("limits.message_bytes_max", agent.message_bytes_max as u64, 1024..=BYTES_MAX)?;
         range("limits.frame_bytes_max", agent.frame_bytes_max as u64, 1024..=BYTES_MAX)?;

@@ -148,6 +148,7 @@ mod tests {
                 zone: None,
                 weight: weight.parse().unwrap_or(1),
                 maintenance: None,
+                barred: None,
             }
         };
         let members: Vec<Member> =

@@ -26,6 +26,11 @@ use toml::{Table, Value};
 /// Largest configuration file that is read.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// Most braces in one file.
+pub const BRACES_MAX: usize = 4_000;
+/// For the parser; only what is used of it is taken.
+const STACK_BYTES: usize = 64 << 20;
+
 /// The environment variables of this process, captured once; or, in a test, any others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
@@ -121,9 +126,14 @@ where
 {
     let (mut problems, mut files, mut merged) = (Vec::new(), Vec::new(), Table::new());
     for file in paths.iter().flat_map(|path| expand(path, &mut problems)).collect::<Vec<_>>() {
-        if let Some(table) = read(&file, &mut problems) {
-            problems.extend(document::check::<T>(&file, &table));
-            merge(&mut merged, table.parse().unwrap_or_default());
+        if let Some(text) = read(&file, &mut problems) {
+            match parse::<T>(&file, &text) {
+                Ok((found, table)) => {
+                    problems.extend(found);
+                    merge(&mut merged, table);
+                }
+                Err(error) => problems.push(Problem::unreadable(&file, &error)),
+            }
         }
         files.push(file);
     }
@@ -171,6 +181,20 @@ fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
         Err(error) => problems.push(Problem::unreadable(file, &error)),
     }
     None
+}
+
+/// What is wrong with a file, and what stands in it.
+///
+/// In a broken file the parser forgets how deep it is and takes 5 KiB of stack for each brace: it is given a
+/// stack that all of them fit into.
+fn parse<T: DeserializeOwned>(file: &Path, text: &str) -> std::io::Result<(Vec<Problem>, Table)> {
+    if text.matches('{').count() > BRACES_MAX {
+        return Ok((vec![Problem::nested(file)], Table::new()));
+    }
+    let run = || (document::check::<T>(file, text), text.parse().unwrap_or_default());
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let parsed = std::thread::scope(|scope| thread.spawn_scoped(scope, run).map(|thread| thread.join()))?;
+    parsed.map_err(|_| std::io::Error::other("the parser ended before the file"))
 }
 
 /// Tables merge key by key; everything else, lists too, is replaced.

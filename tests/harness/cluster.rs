@@ -37,6 +37,8 @@ pub struct Cluster {
     /// Where it listens.
     pub doors: Doors,
     programs: Programs,
+    /// In the aggregator's environment, at every start.
+    variables: Vec<(String, String)>,
     // Last, so that everybody who writes into it has ended.
     dir: TempDir,
 }
@@ -61,6 +63,11 @@ pub fn now() -> BootTime {
 impl Cluster {
     /// An aggregator of its own, without nodes.
     pub async fn start(programs: Programs) -> Cluster {
+        Cluster::start_with(programs, &[]).await
+    }
+
+    /// The same with some variables in the aggregator's environment.
+    pub async fn start_with(programs: Programs, variables: &[(&str, &str)]) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
@@ -68,10 +75,13 @@ impl Cluster {
         let init = [&init, &[state.as_os_str()][..]].concat();
         let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;
         assert_eq!(ended.code, Some(0), "init: {}", ended.stderr);
-        let (aggregator, doors) = listen(&programs, dir.path(), ANY_PORT, ANY_PORT).await;
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let at = (ANY_PORT, ANY_PORT);
+        let (aggregator, doors) = listen(&programs, dir.path(), at, &variables).await;
         let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
-        Cluster { aggregator, recorder, channel, doors, programs, dir }
+        Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
     }
 
     /// An aggregator and voters that are up.
@@ -94,14 +104,15 @@ impl Cluster {
 
     /// Waits for the end of an aggregator that was told to end, or killed, and starts it again where it was.
     pub async fn revive_aggregator(self) -> Cluster {
-        let Cluster { mut aggregator, recorder, channel, doors, programs, dir } = self;
+        let Cluster { mut aggregator, recorder, channel, doors, programs, variables, dir } = self;
         drop((recorder, channel));
         aggregator.ended().await;
-        let (aggregator, doors) = listen(&programs, dir.path(), &doors.grpc, &doors.enrol).await;
+        let at = (&*doors.grpc, &*doors.enrol);
+        let (aggregator, doors) = listen(&programs, dir.path(), at, &variables).await;
         let admin = Files::below(&dir.path().join("aggregator/admin"), "admin");
         let channel = admin.open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
-        Cluster { aggregator, recorder, channel, doors, programs, dir }
+        Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
     }
 
     /// The directory of everything.
@@ -119,7 +130,8 @@ impl Cluster {
         Files::below(&self.agent_dir(name), "agent")
     }
 
-    fn agent_dir(&self, name: &str) -> PathBuf {
+    /// The state directory of an agent.
+    pub fn agent_dir(&self, name: &str) -> PathBuf {
         self.dir().join("agents").join(name)
     }
 
@@ -155,9 +167,22 @@ impl Cluster {
 
     /// Starts the agent of a node that is enrolled.
     pub fn start_agent(&self, name: &str) -> Process {
+        self.start_agent_with(name, &[])
+    }
+
+    /// The same with some variables in its environment.
+    pub fn start_agent_with(&self, name: &str, variables: &[(&str, &str)]) -> Process {
         let dir = self.agent_dir(name);
         let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
-        Process::start(self.dir(), name, &self.programs.agent, &args)
+        Process::start_with(self.dir(), name, &self.programs.agent, (&args, variables))
+    }
+
+    /// Runs the aggregator's program on its state directory, to its end.
+    pub async fn run_aggregator(&self, args: &[&str]) -> Ended {
+        let state = self.dir().join("aggregator");
+        let mut all: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        all.extend([OsStr::new("--dir"), state.as_os_str()]);
+        Process::run(self.dir(), "aggregator-command", &self.programs.aggregator, &all).await
     }
 
     /// Runs the agent's program to its end.
@@ -229,7 +254,12 @@ impl Cluster {
 }
 
 /// Starts the aggregator and waits until it listens.
-async fn listen(programs: &Programs, dir: &Path, grpc: &str, enrol: &str) -> (Process, Doors) {
+async fn listen(
+    programs: &Programs,
+    dir: &Path,
+    (grpc, enrol): (&str, &str),
+    variables: &[(String, String)],
+) -> (Process, Doors) {
     let (state, ready) = (dir.join("aggregator"), dir.join("ready.json"));
     // A file of an earlier start would be believed.
     std::fs::remove_file(&ready).ok();
@@ -237,7 +267,8 @@ async fn listen(programs: &Programs, dir: &Path, grpc: &str, enrol: &str) -> (Pr
         ["run", "--stop-on-stdin-eof", "--listen-grpc", grpc, "--listen-enrol", enrol].map(OsStr::new);
     let files = [OsStr::new("--dir"), state.as_ref(), "--ready-file".as_ref(), ready.as_ref()];
     let args = [&flags[..], &files[..]].concat();
-    let mut aggregator = Process::start(dir, "aggregator", &programs.aggregator, &args);
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut aggregator = Process::start_with(dir, "aggregator", &programs.aggregator, (&args, &variables));
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let written = async {
         loop {

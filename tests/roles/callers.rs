@@ -1,8 +1,8 @@
 //! The callers: one for each thing that can be right or wrong with a certificate.
 
-use quorate_aggregator::identity::ca::{Authority, Request};
+use quorate_aggregator::identity::ca::{Authority, Request, Subject};
 use quorate_common::clock::{Clock, SystemClock};
-use quorate_common::model::identity::{Identity, Role};
+use quorate_common::model::identity::{Generation, Identity, Role};
 use quorate_common::model::time::WallTime;
 use quorate_common::tls::{Credential, certificates_from_pem, client_config, load_certificates};
 use quorate_proto::v1;
@@ -14,6 +14,8 @@ use rustls::ClientConfig;
 use std::path::Path;
 use std::sync::Arc;
 
+/// TLS ends before anybody looks at it.
+const GENERATION: Generation = Generation { enrolment: 1, number: 1 };
 const HOUR: i64 = 3600 * 1_000_000_000;
 
 /// Somebody who calls.
@@ -50,7 +52,7 @@ pub async fn all(cluster: &Cluster) -> Vec<Caller> {
     let aggregator_text = "Unauthenticated aggregator aggregator is not enrolled".to_owned();
     let list = [
         ("no certificate", None, Standing::Stranger("received fatal alert: CertificateRequired")),
-        ("another authority", Some(made.foreign()), Standing::Stranger("received fatal alert: DecryptError")),
+        ("another authority", Some(made.foreign()), Standing::Stranger("received fatal alert: UnknownCA")),
         ("expired", Some(made.at(-25)), Standing::Stranger("received fatal alert: CertificateExpired")),
         ("not yet valid", Some(made.at(1)), Standing::Stranger("received fatal alert: CertificateExpired")),
         ("revoked", Some(own("n3")), Standing::Nobody(revoked)),
@@ -114,7 +116,8 @@ impl Made {
     fn by(&self, authority: &Authority, identity: &Identity, now: WallTime) -> Credential {
         let csr = CertificateParams::default().serialize_request(&self.key).unwrap();
         let request = Request::parse(csr.der()).unwrap();
-        let pem = authority.issue(&request, identity, now).unwrap();
+        let generation = (identity.role == Role::Agent).then_some(GENERATION);
+        let pem = authority.issue(&request, Subject { identity, generation }, now).unwrap();
         let chain = certificates_from_pem(pem.as_bytes(), "test").unwrap();
         Credential { chain, key: self.key.serialize_der().try_into().unwrap() }
     }

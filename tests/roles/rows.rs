@@ -30,6 +30,7 @@ const fn row(path: &'static str, roles: &'static [&'static str], answer: &'stati
 pub const ROWS: &[Row] = &[
     row("/quorate.v1.IngestService/Session", AGENT, "InvalidArgument field `message` is missing"),
     row("/quorate.v1.IngestService/Answer", AGENT, "InvalidArgument field `answer.body` is missing"),
+    row("/quorate.v1.RenewalService/Renew", AGENT, NO_CSR),
     row("/quorate.v1.ClusterService/GetHealth", VIEWER, "Ok"),
     row("/quorate.v1.ClusterService/ListNodes", VIEWER, "Ok"),
     row("/quorate.v1.ClusterService/GetNode", VIEWER, "InvalidArgument field `name` is missing"),
@@ -47,12 +48,25 @@ pub const ROWS: &[Row] = &[
     row("/quorate.v1.AdminService/SetRate", OPERATOR, "NotFound node `` is not known"),
     row("/quorate.v1.AdminService/ListAudit", ADMIN, "Ok"),
     row("/quorate.v1.EnrolmentService/Enrol", NOBODY, ""),
+    row("/quorate.v1.EnrolmentService/Challenge", NOBODY, ""),
+    row("/quorate.v1.EnrolmentService/Rejoin", NOBODY, ""),
     row("/grpc.health.v1.Health/Check", VIEWER, "Ok"),
     row("/grpc.health.v1.Health/Watch", VIEWER, "Ok"),
     row("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", VIEWER, NO_QUESTION),
     row("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", VIEWER, NO_QUESTION),
 ];
 
+/// What the enrolment port answers to an empty message.
+pub const ENROLMENT: &[(&str, &str)] = &[
+    ("/quorate.v1.EnrolmentService/Enrol", NO_CSR),
+    ("/quorate.v1.EnrolmentService/Challenge", "Ok"),
+    (
+        "/quorate.v1.EnrolmentService/Rejoin",
+        "InvalidArgument nonce is not of this aggregator, or older than 60 s",
+    ),
+];
+
+const NO_CSR: &str = "InvalidArgument csr is not a PKCS#10 request in DER that can be read";
 const NO_SELECTOR: &str = "InvalidArgument selector: no expression found in input";
 const NO_METRIC: &str = "InvalidArgument metric name `` is not [a-zA-Z_:][a-zA-Z0-9_:]*";
 const NO_SUBJECT: &str = "InvalidArgument field `subject`: a node or a user must be named";

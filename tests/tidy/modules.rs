@@ -16,6 +16,8 @@ type Layer = (&'static str, &'static [&'static str]);
 
 const AGENT: &[Layer] = &[
     ("enrol", &[]),
+    ("identity", &["enrol"]),
+    ("renew", &["enrol", "identity"]),
     ("epoch", &[]),
     ("sample", &[]),
     ("check", &[]),

@@ -2,31 +2,36 @@
 
 use super::reload::Certificate;
 use crate::config::Config;
-use crate::identity::ca::Authority;
+use crate::identity::ca::{Authority, CaError};
 use crate::identity::init::StatePaths;
+use crate::identity::keeper;
 use crate::identity::registry::Registry;
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
-use crate::serve::auth::{AuthLayer, METHODS, enforce};
+use crate::serve::auth::{AuthLayer, Gate, METHODS, enforce};
 use crate::serve::cluster::Clusters;
 use crate::serve::enrol::Enrolment;
+use crate::serve::issue::Issuer;
 use crate::serve::listen::{Limits, Listener};
 use crate::serve::query::Queries;
 use crate::serve::refusal::Refusals;
+use crate::serve::renew::Renewal;
 use quorate_common::clock::Clock;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::{self, TlsError};
+use quorate_common::tls::TlsError;
 use quorate_proto::DESCRIPTORS;
 use quorate_proto::v1::admin_service_server::AdminServiceServer;
 use quorate_proto::v1::cluster_service_server::ClusterServiceServer;
 use quorate_proto::v1::ingest_service_server::IngestServiceServer;
 use quorate_proto::v1::query_service_server::QueryServiceServer;
+use quorate_proto::v1::renewal_service_server::RenewalServiceServer;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
@@ -48,6 +53,9 @@ pub enum DoorError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The authority cannot be used.
+    #[error(transparent)]
+    Authority(CaError),
     /// The aggregator's certificate names nobody.
     #[error("server certificate is not ours")]
     Name(#[source] quorate_common::tls::PeerError),
@@ -57,6 +65,9 @@ pub enum DoorError {
     /// The port is taken, or not ours to take.
     #[error("failed to listen on {0}")]
     Bind(SocketAddr, #[source] std::io::Error),
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Randomness(quorate_common::secret::NoRandomness),
     /// Reflection could not be set up.
     #[error("failed to set up reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -66,7 +77,7 @@ pub enum DoorError {
 pub struct Doors {
     /// What stands in tokens, `host:port`.
     pub enrolment_addresses: Arc<[String]>,
-    grpc_addresses: Vec<String>,
+    grpc_addresses: Arc<[String]>,
     limits: Limits,
     grpc: (TcpListener, SocketAddr),
     enrol: (TcpListener, SocketAddr),
@@ -85,8 +96,6 @@ pub struct Services {
     pub admin: Admin,
     /// The registry.
     pub registry: Registry,
-    /// The authority.
-    pub authority: Arc<Authority>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -104,13 +113,8 @@ pub struct Ready {
 
 impl Doors {
     /// Loads certificates and binds both ports.
-    pub async fn open(
-        config: &Config,
-        paths: &StatePaths,
-        authority: &Authority,
-    ) -> Result<Doors, DoorError> {
-        let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
-        let certificate = Certificate::load(paths, roots)?;
+    pub async fn open(config: &Config, paths: &StatePaths) -> Result<Doors, DoorError> {
+        let certificate = Certificate::load(paths, config.identity)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
         let hosts = std::fs::read_to_string(&paths.hosts)
@@ -121,12 +125,17 @@ impl Doors {
         };
         Ok(Doors {
             enrolment_addresses: advertise(&config.advertise.enrol, enrol.1.port()).into(),
-            grpc_addresses: advertise(&config.advertise.grpc, grpc.1.port()),
+            grpc_addresses: advertise(&config.advertise.grpc, grpc.1.port()).into(),
             limits: config.listen.limits,
             grpc,
             enrol,
             certificate,
         })
+    }
+
+    /// The authority that is in force, now and later.
+    pub fn authority(&self) -> watch::Receiver<Arc<Authority>> {
+        self.certificate.authority()
     }
 
     /// The name of this aggregator, from its certificate.
@@ -143,14 +152,21 @@ impl Doors {
     pub fn serve(self, services: Services, shutdown: &Shutdown) -> Result<Certificate, DoorError> {
         let grpc = Listener::new("grpc", self.grpc.0, self.certificate.grpc(), self.limits);
         let enrol = Listener::new("enrol", self.enrol.0, self.certificate.enrol(), self.limits);
-        let (roster, clock) = (services.registry.roster(), services.clock.clone());
-        shutdown.spawn("enforce", enforce(grpc.connections(), roster, clock.clone(), shutdown.clone()));
-        let refusals = Refusals::start(services.registry.clone(), clock.clone(), shutdown);
-        let (registry, authority) = (services.registry.clone(), services.authority.clone());
-        let enrolment = Enrolment::new(registry, authority, self.grpc_addresses, (clock, refusals.clone()));
-        let enrolment = server().add_service(enrolment.into_server());
-        run("enrol", enrolment, enrol, shutdown);
-        run("grpc", api(services, refusals)?, grpc, shutdown);
+        let (registry, clock) = (services.registry.clone(), services.clock.clone());
+        let sightings = keeper::start(registry.clone(), shutdown);
+        let refusals = Refusals::start(registry.clone(), clock.clone(), shutdown);
+        let gate =
+            Gate { roster: registry.roster(), sightings, clock: clock.clone(), refusals: refusals.clone() };
+        shutdown.spawn("enforce", enforce(grpc.connections(), gate.clone(), shutdown.clone()));
+        let issuer = Issuer {
+            authority: self.certificate.authority(),
+            aggregators: self.grpc_addresses,
+            enrolment: self.enrolment_addresses,
+        };
+        let enrolment = Enrolment::new(registry.clone(), issuer.clone(), (clock.clone(), refusals));
+        let enrolment = enrolment.map_err(DoorError::Randomness)?;
+        run("enrol", server().add_service(enrolment.into_server()), enrol, shutdown);
+        run("grpc", api(services, gate, Renewal { registry, issuer, clock })?, grpc, shutdown);
         Ok(self.certificate)
     }
 }
@@ -168,17 +184,19 @@ fn server() -> Server {
 /// Everything behind the mTLS port; the layer in front of it asks the registry on every call.
 fn api(
     services: Services,
-    refusals: Refusals,
+    gate: Gate,
+    renewal: Renewal,
 ) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
     let limits = services.ingest.limits;
     let (health, health_service) = tonic_health::server::health_reporter();
-    let (shutdown, roster) = (services.ingest.shutdown.clone(), services.registry.roster());
+    let shutdown = services.ingest.shutdown.clone();
     shutdown.spawn("health", report(health, shutdown.clone()));
     Ok(server()
-        .layer(AuthLayer::new(roster, refusals))
+        .layer(AuthLayer::new(gate))
         .add_service(
             IngestServiceServer::new(services.ingest).max_decoding_message_size(limits.message_bytes_max),
         )
+        .add_service(RenewalServiceServer::new(renewal).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             ClusterServiceServer::new(services.clusters).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
@@ -208,6 +226,7 @@ async fn report(health: tonic_health::server::HealthReporter, shutdown: Shutdown
     use tonic_health::ServingStatus::{NotServing, Serving};
     let services = [
         "quorate.v1.IngestService",
+        "quorate.v1.RenewalService",
         "quorate.v1.ClusterService",
         "quorate.v1.QueryService",
         "quorate.v1.AdminService",

@@ -151,6 +151,7 @@ mod tests {
             zone: Some("rack-a".into()),
             weight: 1,
             maintenance: None,
+            barred: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::admit::Limits;
 use super::session::{NodeHandle, Refusal, Session, Step};
 use crate::agents::{Agents, Attached};
+use crate::identity::ending::Ending;
 use crate::identity::roster::Principal;
 use crate::store::Append;
 use crate::store::live::Live;
@@ -57,10 +58,12 @@ impl IngestService for Ingest {
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (node, name) = agent(&request)?;
+        let ending = request.extensions().get::<Ending>().cloned().unwrap_or_default();
         let (replies, outbox) = mpsc::channel(REPLIES_MAX);
         let inbound = request.into_inner();
         let ingest = self.clone();
-        self.shutdown.spawn("session", async move { ingest.run(node, name, inbound, replies).await });
+        self.shutdown
+            .spawn("session", async move { ingest.run((node, name), ending, inbound, replies).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
     }
 
@@ -96,8 +99,8 @@ enum End {
 impl Ingest {
     async fn run(
         self,
-        node: NodeId,
-        name: NodeName,
+        (node, name): (NodeId, NodeName),
+        ending: Ending,
         mut inbound: Streaming<v1::SessionRequest>,
         replies: Replies,
     ) {
@@ -106,7 +109,11 @@ impl Ingest {
             NodeHandle { id: node, row: self.live.row(node, &name), delivery: attached.delivery.clone() };
         let now = self.clock.now();
         let mut session = Session::new(handle, self.store.clone(), self.name.clone(), self.limits, now);
-        let end = self.carry(node, &mut session, &mut inbound, &replies, &mut attached).await;
+        let end = tokio::select! {
+            end = self.carry(node, &mut session, &mut inbound, &replies, &mut attached) => end,
+            // Once for the whole session: its connection may no longer be used.
+            reason = ending.told() => End::Ours(Status::unauthenticated(&*reason)),
+        };
         let current = self.agents.detach(node, &attached).await;
         let end = match end {
             End::Theirs(end) => {

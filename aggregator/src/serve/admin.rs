@@ -3,6 +3,7 @@
 
 use super::audit;
 use crate::agents::Agents;
+use crate::identity::ca::Authority;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
 use crate::store::Append;
@@ -23,6 +24,7 @@ use quorate_proto::{status, v1};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 /// The cluster of a node that names none.
@@ -43,8 +45,8 @@ pub struct Admin {
     pub registry: Registry,
     /// Where a token's owner is to enrol.
     pub enrolment_addresses: Arc<[String]>,
-    /// What a token's owner is to trust.
-    pub root_spki_sha256: [u8; 32],
+    /// Whose root a token's owner is to trust.
+    pub authority: watch::Receiver<Arc<Authority>>,
     /// Current sessions.
     pub agents: Agents,
     /// The newest values.
@@ -95,7 +97,7 @@ impl AdminService for Admin {
         let token = Token {
             id: new.id.clone(),
             secret: new.secret,
-            root_spki_sha256: self.root_spki_sha256,
+            root_spki_sha256: self.authority.borrow().root_spki_sha256(),
             role,
             name,
             addresses: self.enrolment_addresses.to_vec(),

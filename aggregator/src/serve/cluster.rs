@@ -1,6 +1,8 @@
 //! The state of clusters and nodes, as judged.
 
 use crate::agents::Agents;
+use crate::identity::ending::Ending;
+use crate::identity::roster::{Held, Roster};
 use crate::query::resource::usage;
 use crate::query::series::Source;
 use crate::store::Select;
@@ -9,6 +11,7 @@ use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot, Transition};
 use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness};
+use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::convert::timestamp;
 use quorate_proto::v1::cluster_service_server::ClusterService;
@@ -30,6 +33,8 @@ const UPDATES_MAX: usize = 8;
 pub struct Clusters {
     /// The newest verdicts.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Who belongs, and by which key.
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// The newest values.
     pub live: Arc<Live>,
     /// History.
@@ -45,6 +50,20 @@ pub struct Clusters {
 impl Clusters {
     fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()
+    }
+
+    fn identity(&self, name: &str) -> Option<v1::NodeIdentity> {
+        let roster = self.roster.borrow();
+        let entry = roster.node(name)?;
+        let Held::Keys(keys) = &entry.held else { return None };
+        let enrolled = WallTime(keys.generation.enrolment.saturating_mul(1_000_000));
+        Some(v1::NodeIdentity {
+            generation: keys.generation.number,
+            enrolled: Some(timestamp(enrolled)),
+            certified: entry.certified.map(timestamp),
+            revoked: entry.revoked.map(timestamp),
+            frozen: entry.frozen.map(timestamp),
+        })
     }
 
     fn components(&self, node: &NodeVerdict) -> Vec<ComponentHealth> {
@@ -132,17 +151,25 @@ impl ClusterService for Clusters {
             dropped_by_cause: counts.dropped.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect(),
             series: u32::try_from(series).unwrap_or(u32::MAX),
         });
-        Ok(Response::new(v1::GetNodeResponse { node: Some(node.into()), components, resources, delivery }))
+        let identity = self.identity(&name);
+        let node = Some(node.into());
+        Ok(Response::new(v1::GetNodeResponse { node, components, resources, delivery, identity }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let ending = request.extensions().get::<Ending>().cloned().unwrap_or_default();
         let cluster = request.into_inner().cluster;
         known_cluster(&self.snapshot(), &cluster)?;
         let (updates, outbox) = mpsc::channel(UPDATES_MAX);
+        let (farewell, shutdown) = (updates.clone(), self.shutdown.clone());
         let watcher = Watcher { cluster, snapshots: self.snapshots.clone(), updates, missed: 0 };
-        let shutdown = self.shutdown.clone();
         self.shutdown.spawn("watcher", async move {
-            tokio::select! { () = watcher.run() => {}, () = shutdown.asked() => {} }
+            tokio::select! {
+                () = watcher.run() => {}
+                () = shutdown.asked() => {}
+                // A reader that takes nothing learns of it by the end of its connection.
+                reason = ending.told() => drop(farewell.try_send(Err(Status::unauthenticated(&*reason)))),
+            }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
     }

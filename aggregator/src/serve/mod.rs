@@ -8,6 +8,8 @@ mod audit;
 pub mod auth;
 pub mod cluster;
 pub mod enrol;
+pub mod issue;
 pub mod listen;
 pub mod query;
 pub mod refusal;
+pub mod renew;

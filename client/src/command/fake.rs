@@ -280,6 +280,7 @@ impl ClusterService for Fake {
             components: vec![component],
             resources: vec![usage(ResourceType::Cpu, 12.5, None), memory],
             delivery: Some(Delivery { collected: 1000, stored: 900, dropped_by_cause, series: 120 }),
+            identity: None,
         }))
     }
 

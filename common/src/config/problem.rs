@@ -62,6 +62,11 @@ impl Problem {
         let message = format!("larger than {} bytes", super::FILE_BYTES_MAX);
         Problem { place: path.display().to_string(), message }
     }
+
+    pub(super) fn nested(path: &Path) -> Problem {
+        let message = format!("more than {} braces: write tables as sections", super::BRACES_MAX);
+        Problem { place: path.display().to_string(), message }
+    }
 }
 
 /// The parser's message in our words, with the key named and the nearest known key suggested.

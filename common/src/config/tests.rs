@@ -195,6 +195,14 @@ fn files_that_cannot_be_read_are_named() {
     std::fs::write(&large, " ".repeat(usize::try_from(FILE_BYTES_MAX).unwrap() + 1)).unwrap();
     let error = load::<Sketch>("agent", Some(&large), &nothing).unwrap_err().to_string();
     assert!(error.ends_with("large.toml: larger than 1048576 bytes"), "{error}");
+    std::fs::write(&large, "{".repeat(BRACES_MAX + 1)).unwrap();
+    let error = load::<Sketch>("agent", Some(&large), &nothing).unwrap_err().to_string();
+    assert!(error.ends_with("large.toml: more than 4000 braces: write tables as sections"), "{error}");
+    // Each string is broken and hides the brace that would close its table: the parser goes one deeper.
+    let deep = "[log]\na = { b = 0, cel = \"de }\n".repeat(BRACES_MAX);
+    std::fs::write(&large, deep).unwrap();
+    let error = load::<Sketch>("agent", Some(&large), &nothing).unwrap_err();
+    assert!(!error.problems.is_empty() && error.to_string().contains("large.toml:2:"), "{error}");
 }
 
 #[test]

@@ -121,6 +121,8 @@ pub struct Member {
     pub weight: u32,
     /// Pages are muted while there is one; the node counts as measured.
     pub maintenance: Option<Maintenance>,
+    /// Why it is let in no longer, for people: revoked or frozen, and when. It stays a member and counts as measured.
+    pub barred: Option<Arc<str>>,
 }
 
 /// A time in which somebody works on a node.

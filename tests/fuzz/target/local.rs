@@ -92,6 +92,7 @@ fn selector(input: &[u8]) -> u64 {
             zone: Some("rack-a".into()),
             weight: 1,
             maintenance: None,
+            barred: None,
         };
         let metric = Metric { name: "node_load1".into(), kind: MetricKind::Gauge, form: CellForm::Float };
         let spec = SeriesSpec { metric, labels: Labels::new([("cpu", "0"), ("job", "x")]).unwrap() };

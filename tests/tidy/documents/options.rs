@@ -56,6 +56,7 @@ pub const PROGRAMS: &[Program] = &[
             ("Listen", "aggregator/src/config.rs"),
             ("listen::Limits", "aggregator/src/serve/listen/limit.rs"),
             ("Advertise", "aggregator/src/config.rs"),
+            ("identity::Config", "aggregator/src/identity/config.rs"),
             ("Limits", "aggregator/src/receive/admit.rs"),
             ("evaluate::Config", "aggregator/src/evaluate/config.rs"),
             ("telemetry::Config", "common/src/telemetry.rs"),

@@ -2,6 +2,9 @@
 
 use super::limit::{Counters, Place, Refusal};
 use super::log::Log;
+use crate::identity::ending::Ending;
+use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::tls::PeerCertificate;
 use std::collections::HashMap;
 use std::io;
@@ -33,7 +36,31 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
     /// Cancelled by us to close the connection: its reads and writes fail from then on.
     pub close: CancellationToken,
+    /// Why it is about to be closed, for the streams on it that can still say so.
+    pub ending: Ending,
+    opened: BootTime,
     number: u64,
+}
+
+/// How long streams have to say why they end.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+impl Peer {
+    /// When its connection began, by the wall clock as it goes now.
+    pub fn opened(&self, now: Now) -> WallTime {
+        let age = i64::try_from(now.boot.since(self.opened).as_nanos()).unwrap_or(i64::MAX);
+        WallTime(now.wall.0.saturating_sub(age))
+    }
+
+    /// Lets the streams of this connection end for a reason, and closes it a moment later.
+    pub fn end(self: Arc<Self>, reason: &str) {
+        if self.ending.tell(reason) {
+            drop(tokio::spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                self.close.cancel();
+            }));
+        }
+    }
 }
 
 /// The connections that are open on one listener.
@@ -56,7 +83,14 @@ impl Connections {
 
     pub(super) fn add(&self, address: SocketAddr, certificate: Option<PeerCertificate>) -> Arc<Peer> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let peer = Arc::new(Peer { address, certificate, close: CancellationToken::new(), number });
+        let peer = Arc::new(Peer {
+            address,
+            certificate,
+            close: CancellationToken::new(),
+            ending: Ending::default(),
+            opened: SystemClock.now().boot,
+            number,
+        });
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, peer.clone());
         peer
     }
