@@ -60,7 +60,7 @@ fn drawing_is_repeatable_and_reaches_everything() {
     let pool = [b"abc 17 def\nxyz".to_vec(), vec![0xff; 40]];
     let draw = |seed| {
         let mut mutator = Mutator::new(seed);
-        (0..500).map(|_| mutator.draw(&pool, &[b"WORD"])).collect::<Vec<_>>()
+        (0..5000).map(|_| mutator.draw(&pool, &[b"WORD"])).collect::<Vec<_>>()
     };
     assert_eq!(draw(7), draw(7));
     assert_ne!(draw(7), draw(8));

@@ -202,7 +202,7 @@ fn files_that_cannot_be_read_are_named() {
     let deep = "[log]\na = { b = 0, cel = \"de }\n".repeat(BRACES_MAX);
     std::fs::write(&large, deep).unwrap();
     let error = load::<Sketch>("agent", Some(&large), &nothing).unwrap_err();
-    assert!(!error.problems.is_empty() && error.to_string().contains("large.toml:2:"), "{error}");
+    assert_eq!(error.problems.len(), 50, "as many as are told: {error}");
 }
 
 #[test]
