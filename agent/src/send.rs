@@ -55,6 +55,7 @@ impl Ended {
                     | Code::FailedPrecondition
                     | Code::PermissionDenied
                     | Code::Unauthenticated
+                    | Code::OutOfRange
                     | Code::ResourceExhausted
                     | Code::Aborted
             ),

@@ -32,16 +32,18 @@ const AGENT: &[Layer] = &[
 ];
 
 const AGGREGATOR: &[Layer] = &[
+    ("peer", &[]),
+    ("limit", &["peer"]),
     ("identity", &[]),
     ("agents", &[]),
     ("store", &[]),
-    ("receive", &["store", "identity", "agents"]),
+    ("receive", &["peer", "limit", "store", "identity", "agents"]),
     ("query", &["store"]),
     ("evaluate", &["store", "query"]),
     ("judge", &["store", "identity", "evaluate"]),
     ("alert", &["store", "query", "evaluate"]),
     ("notify", &["store", "query", "evaluate", "alert"]),
-    ("serve", &["store", "identity", "agents", "query", "evaluate", "alert", "notify"]),
+    ("serve", &["peer", "limit", "store", "identity", "agents", "query", "evaluate", "alert", "notify"]),
 ];
 
 /// Put the program together.

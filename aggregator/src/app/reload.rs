@@ -1,117 +1,166 @@
-//! At SIGHUP: the registry, which `init --recover` changes from outside, and the server's certificate and key.
+//! At SIGHUP: the configuration, the server's certificate and key, and the registry, which others may have changed.
 //!
-//! What cannot be used is told, and what was in force stays. The configuration is read at start only.
+//! ```text
+//!   read configuration ─┐
+//!   read certificate ───┴─ both good? ── yes ─→ in force, revision + 1; what needs a restart is named
+//!                               └─ no ──→ nothing changes; what is wrong is told, and shown by the status
+//!   registry ─→ read again, whatever the rest is like: it says who was revoked
+//! ```
 
-use super::doors::DoorError;
-use crate::identity::init::StatePaths;
+use super::certificate::Certificate;
+use super::doors::Advertised;
+use super::{Loading, configure};
+use crate::config::Config;
+use crate::evaluate;
 use crate::identity::registry::Registry;
-use quorate_common::clock::monotonic_us;
+use crate::limit::Limits;
+use crate::serve::diagnostic::{Configuration, Reloaded};
+use quorate_common::clock::{Clock, monotonic_us};
 use quorate_common::error::chain;
 use quorate_common::notify::{Notifier, State};
+use quorate_common::program::Failure;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::{self, Credential};
-use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
-use std::error::Error;
+use quorate_common::telemetry::Telling;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-/// What both ports show, and where it is read from. Lives as long as the program.
-pub struct Certificate {
-    /// The name in it.
-    pub name: Arc<str>,
-    files: (PathBuf, PathBuf),
-    roots: Vec<CertificateDer<'static>>,
-    grpc: watch::Sender<Arc<ServerConfig>>,
-    enrol: watch::Sender<Arc<ServerConfig>>,
-}
-
-/// What is shown on the gRPC port, and on the enrolment port.
-struct Shown {
-    name: Arc<str>,
-    grpc: Arc<ServerConfig>,
-    enrol: Arc<ServerConfig>,
-}
-
-impl Certificate {
-    /// Reads it for the first time. `roots` vouch for callers.
-    pub fn load(paths: &StatePaths, roots: Vec<CertificateDer<'static>>) -> Result<Certificate, DoorError> {
-        let files = (paths.server_chain.clone(), paths.server_key.clone());
-        let Shown { name, grpc, enrol } = read(&files, &roots)?;
-        Ok(Certificate {
-            name,
-            files,
-            roots,
-            grpc: watch::Sender::new(grpc),
-            enrol: watch::Sender::new(enrol),
-        })
-    }
-
-    /// What the gRPC port shows, now and later.
-    pub fn grpc(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.grpc.subscribe()
-    }
-
-    /// What the enrolment port shows, now and later.
-    pub fn enrol(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.enrol.subscribe()
-    }
-
-    /// Reads it again, for connections that come from now on. Both ports change, or neither.
-    fn reload(&self) -> Result<(), DoorError> {
-        let shown = read(&self.files, &self.roots)?;
-        self.grpc.send_replace(shown.grpc);
-        self.enrol.send_replace(shown.enrol);
-        Ok(())
-    }
+/// Where a new configuration goes: what changes while the program runs.
+pub struct Live {
+    /// The log.
+    pub telling: Telling,
+    /// How much anybody may.
+    pub limits: watch::Sender<Arc<Limits>>,
+    /// How to judge.
+    pub evaluate: watch::Sender<evaluate::Config>,
+    /// Where agents and people find us.
+    pub advertised: Advertised,
 }
 
 /// What is reloaded, and who is told when that begins and ends.
 pub struct Reload {
+    /// Where the configuration is, and the flags that win over it.
+    pub loading: Loading,
+    /// What is in force.
+    pub config: Config,
+    /// Where a new one goes.
+    pub live: Live,
+    /// What is shown of it.
+    pub shown: watch::Sender<Configuration>,
     /// Who belongs.
     pub registry: Registry,
     /// What both ports show.
     pub certificate: Certificate,
     /// The service manager.
     pub notifier: Notifier,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
+/// What was wrong, and with what.
+type Wrong = (&'static str, String);
+
 impl Reload {
-    /// Reloads registry and certificate at each signal, until asked to stop.
-    pub async fn run(self, mut signals: Signal, shutdown: Shutdown) {
+    /// Reloads at each signal, until asked to stop.
+    pub async fn run(mut self, mut signals: Signal, shutdown: Shutdown) {
         loop {
             tokio::select! {
                 () = shutdown.asked() => return,
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
-                    tell("registry", self.registry.reload().await);
-                    tell("certificate", self.certificate.reload());
+                    self.reload_registry().await;
+                    let taken = self.take();
+                    self.tell(taken);
                     self.notifier.tell(&[State::Ready]);
                 }
             }
         }
     }
-}
 
-fn read((chain, key): &(PathBuf, PathBuf), roots: &[CertificateDer<'static>]) -> Result<Shown, DoorError> {
-    let own = Credential::load(chain, key)?;
-    let name = tls::peer_identity(&own.chain).map_err(DoorError::Name)?.identity.name;
-    let grpc = Arc::new(tls::server_config(own.clone(), roots)?);
-    Ok(Shown { name, grpc, enrol: Arc::new(tls::enrolment_config(own, roots)?) })
-}
-
-fn tell<E: Error>(what: &'static str, done: Result<(), E>) {
-    match done {
-        Ok(()) => tracing::info!(class = "success", what, "reloaded"),
-        Err(error) => {
-            tracing::error!(
-                class = "failure",
-                what,
-                error = chain(&error),
-                "failed to reload, the old stays"
-            );
+    async fn reload_registry(&self) {
+        match self.registry.reload().await {
+            Ok(()) => tracing::info!(class = "success", what = "registry", "reloaded"),
+            Err(error) => failed("registry", &chain(&error)),
         }
     }
+
+    /// All of it or nothing. Gives what needs a restart.
+    fn take(&mut self) -> Result<Vec<&'static str>, Wrong> {
+        let (config, files) = configure(&self.loading).map_err(|failure| ("configuration", text(failure)))?;
+        let now = self.clock.now().wall;
+        let certificate = self.certificate.read(now).map_err(|error| ("certificate", chain(&error)))?;
+        // From here on nothing fails.
+        let needs_restart = self.config.needs_restart(&config);
+        self.config = self.config.merged(config);
+        self.put(&files);
+        self.certificate.show(certificate);
+        Ok(needs_restart)
+    }
+
+    fn put(&self, files: &[PathBuf]) {
+        let (config, live, now) = (&self.config, &self.live, self.clock.now().wall);
+        live.telling.set_level(config.log.level);
+        live.limits.send_if_modified(|limits| replace(limits, Arc::new(config.limits)));
+        live.evaluate.send_if_modified(|evaluate| replace(evaluate, config.evaluate.clone()));
+        live.advertised.set(&config.advertise);
+        self.shown.send_modify(|shown| {
+            shown.revision += 1;
+            shown.since = now;
+            shown.files = files.to_vec();
+        });
+    }
+
+    fn tell(&self, taken: Result<Vec<&'static str>, Wrong>) {
+        let at = self.clock.now().wall;
+        let last = match &taken {
+            Ok(needs_restart) => {
+                for what in ["configuration", "certificate"] {
+                    tracing::info!(
+                        class = "success",
+                        what,
+                        revision = self.shown.borrow().revision,
+                        "reloaded"
+                    );
+                }
+                if !needs_restart.is_empty() {
+                    let changed = needs_restart.join(", ");
+                    tracing::warn!(class = "action", changed, "needs a restart");
+                }
+                Reloaded {
+                    at,
+                    ok: true,
+                    text: "configuration, certificate and registry were read".to_owned(),
+                }
+            }
+            Err((what, text)) => {
+                failed(what, text);
+                Reloaded { at, ok: false, text: format!("{what}: {text}") }
+            }
+        };
+        self.shown.send_modify(|shown| {
+            shown.last_reload = Some(last);
+            if let Ok(needs_restart) = taken {
+                shown.needs_restart = needs_restart;
+            }
+        });
+    }
+}
+
+fn failed(what: &'static str, error: &str) {
+    tracing::error!(class = "failure", what, error, "failed to reload, the old stays");
+}
+
+fn text(failure: Failure) -> String {
+    match failure {
+        Failure::Configuration(text) | Failure::Failed(text) => text,
+        Failure::Verdict(code) => format!("verdict {code}"),
+    }
+}
+
+/// Puts a value in the place of another; whether they differ.
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let differs = *old != new;
+    *old = new;
+    differs
 }

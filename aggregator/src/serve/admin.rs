@@ -20,6 +20,7 @@ use quorate_proto::v1::create_token_request::Subject as Wanted;
 use quorate_proto::{status, v1};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 /// The cluster of a node that names none.
@@ -36,7 +37,7 @@ pub struct Admin {
     /// Where changes are made.
     pub registry: Registry,
     /// Where a token's owner is to enrol.
-    pub enrolment_addresses: Arc<[String]>,
+    pub enrolment_addresses: watch::Receiver<Arc<[String]>>,
     /// What a token's owner is to trust.
     pub root_spki_sha256: [u8; 32],
     /// Current sessions.
@@ -92,7 +93,7 @@ impl AdminService for Admin {
             root_spki_sha256: self.root_spki_sha256,
             role,
             name,
-            addresses: self.enrolment_addresses.to_vec(),
+            addresses: self.enrolment_addresses.borrow().to_vec(),
         };
         let token = token.format().map_err(|error| status::of(Kind::Internal, &error))?;
         Ok(Response::new(v1::CreateTokenResponse {

@@ -41,6 +41,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.QueryService/QueryRecent", VIEWER),
     ("/quorate.v1.QueryService/ListProcesses", VIEWER),
     ("/quorate.v1.QueryService/ReadRecorder", VIEWER),
+    ("/quorate.v1.DiagnosticService/GetStatus", VIEWER),
     ("/quorate.v1.AdminService/CreateToken", ADMIN),
     ("/quorate.v1.AdminService/ListTokens", ADMIN),
     ("/quorate.v1.AdminService/RevokeToken", ADMIN),
@@ -130,9 +131,13 @@ pub async fn enforce(
         }
         let current = roster.borrow_and_update().clone();
         for peer in connections.peers() {
+            // It is on its way already.
+            if peer.leaving().is_cancelled() {
+                continue;
+            }
             if let Some(reason) = objection(&current, &peer, clock.now().wall) {
                 tracing::warn!(address = %peer.address, reason, "connection closed");
-                peer.close.cancel();
+                peer.expel(&reason);
             }
         }
     }

@@ -6,6 +6,7 @@
 use super::listen::{Peer, network};
 use crate::identity::ca::{Authority, Request as CertificateRequest};
 use crate::identity::registry::{RedeemError, Redeemed, Registry, RegistryError};
+use crate::limit::{Current, EnrolLimits, Limits, millis};
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::time::{BootTime, Now};
@@ -15,24 +16,17 @@ use quorate_proto::v1::{EnrolRequest, EnrolResponse};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use tokio::sync::watch;
 use tonic::{Request, Response, Status};
-
-/// Failed tries of one address within [`WINDOW`].
-const TRIES_MAX: u32 = 5;
-const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered.
-const ADDRESSES_MAX: usize = 4096;
-/// Largest message: the request, the token, and room.
-const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 
 /// Serves `quorate.v1.EnrolmentService`.
 pub struct Enrolment {
     registry: Registry,
     authority: Arc<Authority>,
     /// Where agents connect to, `host:port`.
-    aggregators: Vec<String>,
+    aggregators: watch::Receiver<Arc<[String]>>,
     clock: Arc<dyn Clock>,
+    limits: Current,
     tries: Tries,
 }
 
@@ -44,12 +38,26 @@ impl Enrolment {
         aggregators: Vec<String>,
         clock: Arc<dyn Clock>,
     ) -> Enrolment {
-        Enrolment { registry, authority, aggregators, clock, tries: Tries::default() }
+        // The sender may go: the last value stays.
+        let aggregators = watch::channel(aggregators.into()).1;
+        let limits = Limits::default().fixed();
+        Enrolment { registry, authority, aggregators, clock, limits, tries: Tries::default() }
+    }
+
+    /// The same with limits and addresses that may change.
+    pub fn under(self, limits: Current, aggregators: watch::Receiver<Arc<[String]>>) -> Enrolment {
+        Enrolment { limits, aggregators, ..self }
     }
 
     /// As a service for tonic, with its message limit set.
     pub fn into_server(self) -> EnrolmentServiceServer<Enrolment> {
-        EnrolmentServiceServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        Enrolment::server(Arc::new(self))
+    }
+
+    /// The same, of one that is shared.
+    pub fn server(shared: Arc<Enrolment>) -> EnrolmentServiceServer<Enrolment> {
+        let max = shared.limits.borrow().enrol.message_bytes_max as usize;
+        EnrolmentServiceServer::from_arc(shared).max_decoding_message_size(max)
     }
 
     async fn admit(
@@ -82,7 +90,7 @@ impl Enrolment {
             certificate_chain_pem: chain_pem,
             roots_pem: self.authority.root_pem().to_owned(),
             name: made.name,
-            aggregators: self.aggregators.clone(),
+            aggregators: self.aggregators.borrow().to_vec(),
         })
     }
 
@@ -105,7 +113,11 @@ impl Enrolment {
 
     /// Counts a failed try; the sixth within a minute is not even told that it failed.
     fn failed(&self, address: SocketAddr, now: Now, status: Status) -> Status {
-        if self.tries.count(address.ip(), now.boot) { status } else { exhausted() }
+        if self.tries.count(address.ip(), now.boot, &self.limits.borrow().enrol) {
+            status
+        } else {
+            exhausted()
+        }
     }
 }
 
@@ -115,7 +127,7 @@ impl EnrolmentService for Enrolment {
         let peer = request.extensions().get::<Arc<Peer>>();
         let address = peer.ok_or_else(|| Status::internal("connection has no address"))?.address;
         let now = self.clock.now();
-        if self.tries.are_used_up(address.ip(), now.boot) {
+        if self.tries.are_used_up(address.ip(), now.boot, &self.limits.borrow().enrol) {
             return Err(exhausted());
         }
         self.admit(request.into_inner(), address, now).await.map(Response::new)
@@ -131,29 +143,31 @@ fn exhausted() -> Status {
 struct Tries(Mutex<HashMap<IpAddr, (BootTime, u32)>>);
 
 impl Tries {
-    fn are_used_up(&self, address: IpAddr, now: BootTime) -> bool {
+    fn are_used_up(&self, address: IpAddr, now: BootTime, limits: &EnrolLimits) -> bool {
+        let window = millis(limits.tries_window_ms);
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(&network(address))
-            .is_some_and(|(since, tries)| now.since(*since) < WINDOW && *tries >= TRIES_MAX)
+            .is_some_and(|(since, tries)| now.since(*since) < window && *tries >= limits.tries_max)
     }
 
     /// Counts one; whether it was still within the limit.
-    fn count(&self, address: IpAddr, now: BootTime) -> bool {
+    fn count(&self, address: IpAddr, now: BootTime, limits: &EnrolLimits) -> bool {
+        let (window, addresses_max) = (millis(limits.tries_window_ms), limits.addresses_max as usize);
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= ADDRESSES_MAX {
-            map.retain(|_, (since, _)| now.since(*since) < WINDOW);
+        if map.len() >= addresses_max {
+            map.retain(|_, (since, _)| now.since(*since) < window);
         }
         let address = network(address);
         // Full of addresses that all failed within the minute: this is an attack, new ones have to wait.
-        if map.len() >= ADDRESSES_MAX && !map.contains_key(&address) {
+        if map.len() >= addresses_max && !map.contains_key(&address) {
             return false;
         }
         let (since, tries) = map.entry(address).or_insert((now, 0));
-        if now.since(*since) >= WINDOW {
+        if now.since(*since) >= window {
             (*since, *tries) = (now, 0);
         }
         *tries += 1;
-        *tries <= TRIES_MAX
+        *tries <= limits.tries_max
     }
 }
 
@@ -163,20 +177,20 @@ mod tests {
 
     #[test]
     fn tries_are_limited_forgotten_and_bounded() {
-        let tries = Tries::default();
+        let (tries, limits) = (Tries::default(), EnrolLimits::default());
         let (one, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         let at = |seconds: u64| BootTime(seconds * 1_000_000_000);
         for _ in 0..5 {
-            assert!(!tries.are_used_up(one, at(0)));
-            assert!(tries.count(one, at(0)));
+            assert!(!tries.are_used_up(one, at(0), &limits));
+            assert!(tries.count(one, at(0), &limits));
         }
-        assert!(tries.are_used_up(one, at(59)) && !tries.count(one, at(59)));
-        assert!(!tries.are_used_up(other, at(59)));
-        assert!(!tries.are_used_up(one, at(60)) && tries.count(one, at(60)));
+        assert!(tries.are_used_up(one, at(59), &limits) && !tries.count(one, at(59), &limits));
+        assert!(!tries.are_used_up(other, at(59), &limits));
+        assert!(!tries.are_used_up(one, at(60), &limits) && tries.count(one, at(60), &limits));
         for number in 0..10_000_u32 {
-            tries.count(IpAddr::V4(number.into()), at(61));
+            tries.count(IpAddr::V4(number.into()), at(61), &limits);
         }
-        assert_eq!(tries.0.lock().unwrap().len(), ADDRESSES_MAX);
-        assert!(tries.count(other, at(200)), "room again after a minute");
+        assert_eq!(tries.0.lock().unwrap().len(), limits.addresses_max as usize);
+        assert!(tries.count(other, at(200), &limits), "room again after a minute");
     }
 }

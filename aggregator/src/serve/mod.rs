@@ -6,6 +6,10 @@
 pub mod admin;
 pub mod auth;
 pub mod cluster;
+pub mod diagnostic;
 pub mod enrol;
+pub mod guard;
 pub mod listen;
+mod message;
 pub mod query;
+mod watch;

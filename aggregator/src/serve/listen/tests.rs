@@ -42,7 +42,7 @@ struct Door {
 
 impl Door {
     fn refused(&self, reason: &str) -> u64 {
-        self.counters.refused().find(|(name, _)| *name == reason).unwrap().1
+        self.counters.refusals().counted(reason.parse().unwrap())
     }
 }
 
@@ -394,6 +394,6 @@ async fn a_new_certificate_holds_for_the_next_connection_and_the_house_can_be_fu
     let (_second, name) = greet().await.unwrap();
     assert_eq!(name, "second");
     assert!(greet().await.is_err(), "the house is full");
-    let refused = counters.refused().find(|(reason, _)| *reason == "connections").unwrap().1;
+    let refused = counters.refusals().counted(Reason::Connections);
     assert_eq!((refused, counters.opened(), counters.accepted()), (1, 2, 3));
 }
