@@ -10,6 +10,7 @@ use quorate_proto::v1;
 use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
 use quorate_proto::v1::create_token_request::Subject;
+use quorate_proto::v1::diagnostic_service_client::DiagnosticServiceClient;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
 use quorate_proto::v1::{Liveness, MemberRole, Role};
 use rustix::process::Signal;
@@ -24,6 +25,8 @@ use tonic::transport::Channel;
 /// The aggregator listens this soon, and a whole cluster is up this soon, on a loaded machine too.
 pub const UP_MAX: Duration = Duration::from_secs(30);
 const ANY_PORT: &str = "127.0.0.1:0";
+/// The aggregator's configuration, where there is one.
+const CONFIG: &str = "aggregator.toml";
 
 /// A cluster whose aggregator runs.
 #[derive(Debug)]
@@ -37,9 +40,13 @@ pub struct Cluster {
     /// Where it listens.
     pub doors: Doors,
     programs: Programs,
+    variables: Variables,
     // Last, so that everybody who writes into it has ended.
     dir: TempDir,
 }
+
+/// Variables of the aggregator, beside those of people, which it does not get.
+pub type Variables = &'static [(&'static str, &'static str)];
 
 /// What the ready file says.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +68,11 @@ pub fn now() -> BootTime {
 impl Cluster {
     /// An aggregator of its own, without nodes.
     pub async fn start(programs: Programs) -> Cluster {
+        Cluster::configured(programs, &[], None).await
+    }
+
+    /// The same with variables and with a configuration file, which [`Cluster::configure`] writes anew.
+    pub async fn configured(programs: Programs, variables: Variables, config: Option<&str>) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
@@ -68,10 +80,18 @@ impl Cluster {
         let init = [&init, &[state.as_os_str()][..]].concat();
         let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;
         assert_eq!(ended.code, Some(0), "init: {}", ended.stderr);
-        let (aggregator, doors) = listen(&programs, dir.path(), ANY_PORT, ANY_PORT).await;
+        if let Some(text) = config {
+            std::fs::write(dir.path().join(CONFIG), text).unwrap();
+        }
+        let (aggregator, doors) = listen((&programs, variables), dir.path(), ANY_PORT, ANY_PORT).await;
         let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
-        Cluster { aggregator, recorder, channel, doors, programs, dir }
+        Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
+    }
+
+    /// Writes the configuration file anew; the aggregator reads it when it is told to.
+    pub fn configure(&self, text: &str) {
+        std::fs::write(self.dir().join(CONFIG), text).unwrap();
     }
 
     /// An aggregator and voters that are up.
@@ -94,14 +114,14 @@ impl Cluster {
 
     /// Waits for the end of an aggregator that was told to end, or killed, and starts it again where it was.
     pub async fn revive_aggregator(self) -> Cluster {
-        let Cluster { mut aggregator, recorder, channel, doors, programs, dir } = self;
+        let Cluster { mut aggregator, recorder, channel, doors, programs, variables, dir } = self;
         drop((recorder, channel));
         aggregator.ended().await;
-        let (aggregator, doors) = listen(&programs, dir.path(), &doors.grpc, &doors.enrol).await;
+        let (aggregator, doors) = listen((&programs, variables), dir.path(), &doors.grpc, &doors.enrol).await;
         let admin = Files::below(&dir.path().join("aggregator/admin"), "admin");
         let channel = admin.open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
-        Cluster { aggregator, recorder, channel, doors, programs, dir }
+        Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
     }
 
     /// The directory of everything.
@@ -192,6 +212,12 @@ impl Cluster {
         AdminServiceClient::new(self.channel.clone())
     }
 
+    /// How the aggregator itself does, asked for now.
+    pub async fn status(&self) -> v1::GetStatusResponse {
+        let mut service = DiagnosticServiceClient::new(self.channel.clone());
+        service.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner()
+    }
+
     /// A node, asked for now.
     pub async fn node(&self, name: &str) -> v1::GetNodeResponse {
         let request = v1::GetNodeRequest { name: name.into() };
@@ -229,15 +255,23 @@ impl Cluster {
 }
 
 /// Starts the aggregator and waits until it listens.
-async fn listen(programs: &Programs, dir: &Path, grpc: &str, enrol: &str) -> (Process, Doors) {
+async fn listen(
+    (programs, variables): (&Programs, Variables),
+    dir: &Path,
+    grpc: &str,
+    enrol: &str,
+) -> (Process, Doors) {
     let (state, ready) = (dir.join("aggregator"), dir.join("ready.json"));
     // A file of an earlier start would be believed.
     std::fs::remove_file(&ready).ok();
     let flags =
         ["run", "--stop-on-stdin-eof", "--listen-grpc", grpc, "--listen-enrol", enrol].map(OsStr::new);
     let files = [OsStr::new("--dir"), state.as_ref(), "--ready-file".as_ref(), ready.as_ref()];
-    let args = [&flags[..], &files[..]].concat();
-    let mut aggregator = Process::start(dir, "aggregator", &programs.aggregator, &args);
+    let config = dir.join(CONFIG);
+    let configured = [OsStr::new("--config"), config.as_ref()];
+    let configured = if config.try_exists().unwrap() { &configured[..] } else { &[] };
+    let args = [&flags[..], &files[..], configured].concat();
+    let mut aggregator = Process::start_with(dir, "aggregator", &programs.aggregator, (&args, variables));
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let written = async {
         loop {

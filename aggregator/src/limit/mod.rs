@@ -181,7 +181,7 @@ impl Default for Http2Limits {
             header_bytes_max: 16 * 1024,
             send_buffer_bytes_max: 256 * 1024,
             pending_resets_max: 20,
-            faulty_streams_max: 256,
+            faulty_streams_max: 1_024,
             control_frames_per_s_max: 1_000,
             control_frames_burst_max: 5_000,
             ping_every_ms: 10_000,

@@ -30,6 +30,9 @@ use tower::{Service, ServiceExt};
 /// How long open streams have, when we stop, to say why they end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
+/// A path in the log is cut: a caller may make it long.
+const PATH_CHARS_MAX: usize = 100;
+
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
@@ -116,9 +119,10 @@ where
     peer.call();
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer.clone());
+    let path: String = request.uri().path().chars().take(PATH_CHARS_MAX).collect();
     let response = service.oneshot(request).await?;
     if let Some((reason, text)) = refusal(&response) {
-        refusals.refuse(reason, peer.address, &text);
+        refusals.refuse(reason, peer.address, &format_args!("{path}: {text}"));
     }
     Ok(response)
 }
