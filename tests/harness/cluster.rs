@@ -91,7 +91,10 @@ impl Cluster {
 
     /// Writes the configuration file anew; the aggregator reads it when it is told to.
     pub fn configure(&self, text: &str) {
-        std::fs::write(self.dir().join(CONFIG), text).unwrap();
+        // A file that is being written is half a configuration: it is put in its place whole.
+        let whole = self.dir().join("aggregator.toml.new");
+        std::fs::write(&whole, text).unwrap();
+        std::fs::rename(&whole, self.dir().join(CONFIG)).unwrap();
     }
 
     /// An aggregator and voters that are up.
@@ -104,6 +107,11 @@ impl Cluster {
         }
         cluster.until_all("up", names, Liveness::Up, UP_MAX).await;
         (cluster, agents)
+    }
+
+    /// The aggregator and the directory alone, for whoever starts others on it.
+    pub fn into_parts(self) -> (Process, TempDir) {
+        (self.aggregator, self.dir)
     }
 
     /// Stops the aggregator and starts it again where it was.

@@ -68,6 +68,7 @@ impl Leaf {
 pub struct Stolen {
     issuer: Issuer<'static, KeyPair>,
     intermediate: CertificateDer<'static>,
+    intermediate_pem: String,
     roots: Vec<CertificateDer<'static>>,
 }
 
@@ -79,7 +80,13 @@ impl Stolen {
         let intermediate = load_certificates(&dir.join("intermediate.crt")).unwrap().remove(0);
         let key = KeyPair::from_pem(&read("intermediate.key")).unwrap();
         let issuer = Issuer::from_ca_cert_der(&intermediate, key).unwrap();
-        Stolen { issuer, intermediate, roots: load_certificates(&dir.join("root.crt")).unwrap() }
+        let intermediate_pem = read("intermediate.crt");
+        Stolen {
+            issuer,
+            intermediate,
+            intermediate_pem,
+            roots: load_certificates(&dir.join("root.crt")).unwrap(),
+        }
     }
 
     /// A client that shows this leaf.
@@ -93,6 +100,13 @@ impl Stolen {
         let key = leaf.key.take().unwrap_or_else(|| KeyPair::generate_for(leaf.algorithm).unwrap());
         let certificate = leaf.params().signed_by(&key, &self.issuer).unwrap();
         (certificate.der().clone(), key.serialize_der().try_into().unwrap())
+    }
+
+    /// Chain and key as PEM, of a leaf with a key of its own.
+    pub fn sign_pem(&self, leaf: &Leaf) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = leaf.params().signed_by(&key, &self.issuer).unwrap();
+        (certificate.pem() + &self.intermediate_pem, key.serialize_pem())
     }
 
     /// A client that shows any chain.

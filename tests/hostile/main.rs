@@ -14,10 +14,12 @@
 
 mod call;
 mod certificate;
+mod configuration;
 mod flood;
 mod forge;
 mod frame;
 mod honest;
+mod host;
 mod identity;
 mod raw;
 mod siege;

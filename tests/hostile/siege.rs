@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 /// A node that was not heard for longer is not fresh.
 const FRESH_MS_MAX: u64 = 5_000;
 /// What the whole of an attack may cost in resident memory.
-const GROWTH_BYTES_MAX: u64 = 150 << 20;
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
 /// How often we look.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Files and sockets that this program may have open, and the aggregator after it.
