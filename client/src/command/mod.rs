@@ -3,6 +3,7 @@
 //! A command gives the exit code of the program or an error; it writes through [`Output`] only.
 
 pub mod admin;
+pub mod aggregator;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             let request = token::Request::try_from(args)?;
             token::run(request, &connect().await?, output).await
         }
+        Command::Aggregator(args) => aggregator::run(&args, &connect().await?, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
         Command::Doctor => doctor::run(target(&cli.global), output).await,
         Command::Enroll(args) => enroll::run(&args, output).await,

@@ -2,11 +2,13 @@
 //!
 //! Status words are those of the model. What is absent stays absent and is never shown as 0 or empty.
 
+mod aggregator;
 mod cluster;
 mod node;
 mod series;
 mod token;
 
+pub use aggregator::{Aggregator, Certificate, Configuration, Door, Limit, Reload};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };
