@@ -15,7 +15,7 @@ use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Rows in one part: small enough for any message limit.
 const ROWS_PER_PART: usize = 500;
@@ -36,7 +36,7 @@ enum AnswerError {
 /// Answers requests.
 #[derive(Clone)]
 pub struct Answerer {
-    tls: Arc<ClientConfig>,
+    tls: watch::Receiver<Arc<ClientConfig>>,
     sampling: Sampling,
     recorder: Option<recorder::Shared>,
     room: Arc<Semaphore>,
@@ -46,7 +46,7 @@ pub struct Answerer {
 impl Answerer {
     /// Answers with what sampling and the recorder know.
     pub fn new(
-        tls: Arc<ClientConfig>,
+        tls: watch::Receiver<Arc<ClientConfig>>,
         sampling: Sampling,
         recorder: Option<recorder::Shared>,
         shutdown: Shutdown,
@@ -114,8 +114,8 @@ impl Answerer {
                 Response { id: request.id, part, last: part as usize + 1 == count, body }.into()
             })
             .collect();
-        let channel =
-            channel(address, self.tls.clone(), Options::CALL).await.map_err(AnswerError::Connect)?;
+        let tls = self.tls.borrow().clone();
+        let channel = channel(address, tls, Options::CALL).await.map_err(AnswerError::Connect)?;
         let mut client = IngestServiceClient::new(channel);
         client.answer(tokio_stream::iter(messages)).await.map_err(AnswerError::Send)?;
         Ok(())

@@ -6,6 +6,8 @@ use crate::answer::Answerer;
 use crate::cli::{Cli, Command, Common, OnceFormat, Run};
 use crate::config::Config;
 use crate::encode::Cutter;
+use crate::identity::{self, Identity};
+use crate::renew::Renewer;
 use crate::send::{Sender, Standing};
 use crate::session::Introduction;
 use crate::spool::Spool;
@@ -18,8 +20,7 @@ use quorate_common::notify::{Notifier, Progress, Pulse};
 use quorate_common::program::Failure;
 use quorate_common::rng::SystemRng;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::{telemetry, tls};
-use rustls::ClientConfig;
+use quorate_common::telemetry;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,6 +138,7 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
+    renewer: Renewer,
     progress: Progress,
     standing: watch::Receiver<Standing>,
     _lock: StateLock,
@@ -145,8 +147,11 @@ struct Agent {
 /// Reads what is needed and opens nothing: connecting is not part of starting up.
 fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (tls, aggregators) = identity(&config)?;
+    let paths = enrol::paths(&config.state_dir);
+    identity::look(&paths).map_err(|error| Failure::failed(&error))?;
+    // Before anything in the directory is changed.
     let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
+    let renewer = renewer(&config, clock.clone())?;
     let epoch = epoch::begin(&config.state_dir, &mut SystemRng).map_err(|error| Failure::failed(&error))?;
     let me = Introduction {
         epoch,
@@ -166,10 +171,11 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, round_max);
     let sender = Sender {
         me,
-        aggregators,
-        tls: tls.clone(),
+        aggregators: renewer.aggregators.subscribe(),
+        tls: renewer.identity.shown(),
+        expired: renewer.expired.clone(),
         rounds: inbox,
-        answerer: Answerer::new(tls, sampling, recorder, shutdown.clone()),
+        answerer: Answerer::new(renewer.identity.shown(), sampling, recorder, shutdown.clone()),
         spool: Spool::new(config.spool),
         clock,
         rng: Box::new(SystemRng),
@@ -179,33 +185,26 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         pulse,
         standing,
     };
-    Ok(Agent { sender, progress, standing: shown, _lock: lock })
+    Ok(Agent { sender, renewer, progress, standing: shown, _lock: lock })
 }
 
-fn identity(config: &Config) -> Result<(Arc<ClientConfig>, Vec<String>), Failure> {
-    let state = enrol::paths(&config.state_dir);
-    if state.key.try_exists().is_ok_and(|found| !found) {
-        let text = format!(
-            "this node is not enrolled: there is no `{}`; run the line that `quorate token create --node NAME` prints",
-            state.key.display()
-        );
-        return Err(Failure::Failed(text));
-    }
-    let credential =
-        tls::Credential::load(&state.chain, &state.key).map_err(|error| Failure::failed(&error))?;
-    let roots = tls::load_certificates(&state.roots).map_err(|error| Failure::failed(&error))?;
-    let tls = tls::client_config(&roots, Some(credential)).map_err(|error| Failure::failed(&error))?;
-    let aggregators = match config.aggregators.is_empty() {
-        false => config.aggregators.clone(),
-        true => enrol::read_aggregators(&state).map_err(|error| Failure::failed(&error))?,
+fn renewer(config: &Config, clock: Arc<dyn Clock>) -> Result<Renewer, Failure> {
+    let paths = enrol::paths(&config.state_dir);
+    let identity = Identity::load(paths).map_err(|error| Failure::failed(&error))?;
+    let is_configured = !config.aggregators.is_empty();
+    let aggregators = match is_configured {
+        true => config.aggregators.clone(),
+        false => enrol::read_aggregators(&identity.paths).map_err(|error| Failure::failed(&error))?,
     };
-    Ok((Arc::new(tls), aggregators))
+    let (aggregators, expired) = (watch::Sender::new(aggregators.into()), Arc::default());
+    Ok(Renewer { identity, aggregators, is_configured, expired, clock, rng: Box::new(SystemRng) })
 }
 
 impl Agent {
     async fn run(self, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
-        let Agent { sender, progress, standing, _lock } = self;
-        tracing::info!(class = "success", aggregators = ?sender.aggregators, "agent started");
+        let Agent { sender, renewer, progress, standing, _lock } = self;
+        tracing::info!(class = "success", aggregators = ?*sender.aggregators.borrow(), "agent started");
+        shutdown.spawn("renew", renewer.run(shutdown.clone()));
         shutdown.spawn("send", sender.run(shutdown.clone()));
         let status = move || standing.borrow().to_string();
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));

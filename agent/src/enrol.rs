@@ -6,8 +6,9 @@ use quorate_common::clock::Clock;
 use quorate_common::model::identity::Role;
 use quorate_common::model::time::WallTime;
 use quorate_common::token::{InvalidToken, Token};
-pub use quorate_proto::enrol::IdentityPaths;
 use quorate_proto::enrol::exchange;
+use quorate_proto::identity::IdentityError;
+pub use quorate_proto::identity::IdentityPaths;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,9 @@ pub enum EnrolError {
     /// The exchange failed.
     #[error(transparent)]
     Exchange(#[from] quorate_proto::enrol::EnrolError),
+    /// What it gave could not be kept.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
 }
 
 /// Where the identity of a node lies in its state directory: `agent.key`, `agent.crt`, `ca.crt`, and
@@ -60,11 +64,21 @@ pub fn paths(state_dir: &Path) -> IdentityPaths {
 
 /// The aggregators that enrolment named, in order; at least one.
 pub fn read_aggregators(paths: &IdentityPaths) -> Result<Vec<String>, EnrolError> {
-    let failed = |source| EnrolError::Read { path: paths.aggregators.clone(), source };
-    let text = std::fs::read_to_string(&paths.aggregators).map_err(failed)?;
+    read_addresses(&paths.aggregators)
+}
+
+/// The addresses of a file that enrolment wrote, in order; at least one.
+pub fn read_addresses(path: &Path) -> Result<Vec<String>, EnrolError> {
+    let failed = |source| EnrolError::Read { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(failed)?;
     let lines: Vec<String> =
         text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
-    if lines.is_empty() { Err(failed(io::Error::other("it names no aggregator"))) } else { Ok(lines) }
+    if lines.is_empty() { Err(failed(io::Error::other("it names no address"))) } else { Ok(lines) }
+}
+
+/// Addresses as their file has them.
+pub fn lines(addresses: &[String]) -> String {
+    addresses.iter().map(|address| format!("{address}\n")).collect()
 }
 
 /// Enrols this node with a token, and returns once everything would survive a power cut.
@@ -77,7 +91,7 @@ pub async fn enrol(token: &str, state_dir: &Path, clock: &dyn Clock) -> Result<E
     }
     let paths = paths(state_dir);
     let issued = exchange(&token, &paths, clock.now().wall).await?;
-    issued.save(&paths, &(issued.aggregators.join("\n") + "\n"))?;
+    issued.save(&paths, &lines(&issued.aggregators))?;
     Ok(Enrolled { name: issued.name, aggregators: issued.aggregators, not_after: issued.not_after, paths })
 }
 

@@ -15,17 +15,19 @@ use crate::spool::Spool;
 use quorate_common::backoff::Backoff;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
-use quorate_common::model::session::{ByeReason, Request, RequestKind};
+use quorate_common::model::session::{AgentMessage, ByeReason, Request, RequestKind};
 use quorate_common::notify::Pulse;
 use quorate_common::rng::Rng;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::ConnectError;
 use quorate_proto::convert::ConvertError;
+use quorate_proto::renew::is_expired;
+use quorate_proto::status::reason;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::{Stream, open};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tonic::{Code, Status};
 
 /// Why a session ended.
@@ -33,7 +35,7 @@ use tonic::{Code, Status};
 enum Ended {
     #[error("no aggregator could be reached")]
     Connect(#[source] ConnectError),
-    #[error("aggregator ended the session: {}", .0.message())]
+    #[error("aggregator ended the session: {}", reason(.0))]
     Status(Status),
     #[error("aggregator closed the stream")]
     Closed,
@@ -45,7 +47,35 @@ enum Ended {
     Drained,
 }
 
+/// How carrying a session ended, if nothing was wrong.
+enum Carried {
+    /// It is to end with this farewell.
+    Farewell(ByeReason),
+    /// Another certificate is to be shown.
+    Renewed,
+}
+
+/// What follows a session.
+enum Next {
+    /// Nothing.
+    Stop,
+    /// Another one at once, over a connection of its own; this stream stays until it is live, so that nobody misses
+    /// a beat.
+    TakeOver(Stream),
+    /// Another one, after a rest.
+    Again(Ended),
+}
+
 impl Ended {
+    /// Whether the aggregator holds our certificate for expired.
+    fn says_expired(&self) -> bool {
+        match self {
+            Ended::Connect(error) => is_expired(error),
+            Ended::Status(status) => is_expired(status),
+            _ => false,
+        }
+    }
+
     /// Whether the aggregator ended the session for something this agent did: coming back at once would not help.
     fn is_refusal(&self) -> bool {
         match self {
@@ -69,9 +99,12 @@ pub struct Sender {
     /// Who this agent is.
     pub me: Introduction,
     /// Where aggregators are, `host:port`, tried in turn.
-    pub aggregators: Vec<String>,
-    /// The certificate to show and the roots to trust.
-    pub tls: Arc<ClientConfig>,
+    pub aggregators: watch::Receiver<Arc<[String]>>,
+    /// The certificate to show and the roots to trust. When it changes, the session moves to a connection that
+    /// shows the new one.
+    pub tls: watch::Receiver<Arc<ClientConfig>>,
+    /// Who is told that the aggregator holds our certificate for expired.
+    pub expired: Arc<Notify>,
     /// Rounds as they are sampled.
     pub rounds: mpsc::Receiver<Round>,
     /// What answers requests.
@@ -97,23 +130,37 @@ pub struct Sender {
 impl Sender {
     /// Sends until asked to stop.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let mut turn = 0;
+        let (mut turn, mut before) = (0, None);
         loop {
-            let address = self.aggregators[turn % self.aggregators.len()].clone();
-            let opening = open(address.clone(), self.tls.clone());
+            let address = self.address(turn);
+            let opening = open(address.clone(), self.tls.borrow_and_update().clone());
             let Some(opened) = self.meanwhile(opening, &shutdown).await else { return };
-            let ended = match opened {
-                Ok(stream) => self.session(stream, &shutdown).await,
-                Err(ended) => Err(ended),
+            let next = match opened {
+                Ok(stream) => self.session(stream, before.take(), &shutdown).await,
+                Err(ended) => Next::Again(ended),
             };
             self.answerer.session_ended();
-            let Err(ended) = ended else { return };
+            let ended = match next {
+                Next::Stop => return,
+                Next::TakeOver(stream) => {
+                    before = Some(stream);
+                    continue;
+                }
+                Next::Again(ended) => ended,
+            };
+            before = None;
             turn += 1;
             let wait = self.rest(&address, &ended);
             if self.meanwhile(tokio::time::sleep(wait), &shutdown).await.is_none() {
                 return;
             }
         }
+    }
+
+    /// The aggregator whose turn it is.
+    fn address(&self, turn: usize) -> String {
+        let all = self.aggregators.borrow();
+        all.get(turn % all.len().max(1)).cloned().unwrap_or_default()
     }
 
     /// Waits for something while rounds go on into the spool; `None` when asked to stop first.
@@ -132,6 +179,9 @@ impl Sender {
     /// Says why a session ended, and how long to wait before the next.
     fn rest(&mut self, address: &str, ended: &Ended) -> Duration {
         self.standing.send_modify(|standing| standing.peer = None);
+        if ended.says_expired() {
+            self.expired.notify_one();
+        }
         let now = self.clock.now().boot;
         let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {
             self.backoff.lost(now, &mut *self.rng)
@@ -157,8 +207,28 @@ impl Sender {
         }
     }
 
-    /// One session. `Ok` when it ended because the agent was asked to stop.
-    async fn session(&mut self, mut stream: Stream, shutdown: &Shutdown) -> Result<(), Ended> {
+    /// One session. `before` is the stream that it takes over from.
+    async fn session(&mut self, mut stream: Stream, before: Option<Stream>, shutdown: &Shutdown) -> Next {
+        match self.carry(&mut stream, before, shutdown).await {
+            Ok(Carried::Renewed) => {
+                tracing::info!(class = "action", "the session moves to the new certificate");
+                Next::TakeOver(stream)
+            }
+            Ok(Carried::Farewell(reason)) => match stream.close(AgentMessage::Bye(reason)).await {
+                Ok(()) if reason == ByeReason::Stop => Next::Stop,
+                Ok(()) => Next::Again(Ended::Drained),
+                Err(ended) => Next::Again(ended),
+            },
+            Err(ended) => Next::Again(ended),
+        }
+    }
+
+    async fn carry(
+        &mut self,
+        stream: &mut Stream,
+        mut before: Option<Stream>,
+        shutdown: &Shutdown,
+    ) -> Result<Carried, Ended> {
         let (mut session, hello) = Session::begin(&self.me, &self.spool, self.clock.now());
         stream.send(hello).await?;
         let mut check = tokio::time::interval(Duration::from_secs(1));
@@ -174,14 +244,17 @@ impl Sender {
                     session.check(self.clock.now())?;
                     Effect::None
                 }
-                () = shutdown.asked() => return stream.close(session.bye(ByeReason::Stop)).await,
+                Ok(()) = self.tls.changed() => return Ok(Carried::Renewed),
+                () = shutdown.asked() => return Ok(Carried::Farewell(ByeReason::Stop)),
             };
             match effect {
                 Effect::None => {}
-                Effect::Live => self.went_live(&stream.address),
+                Effect::Live => {
+                    drop(before.take());
+                    self.went_live(&stream.address);
+                }
                 Effect::Answer(Request { kind: RequestKind::Drain, .. }) => {
-                    stream.close(session.bye(ByeReason::Drain)).await?;
-                    return Err(Ended::Drained);
+                    return Ok(Carried::Farewell(ByeReason::Drain));
                 }
                 Effect::Answer(request) => self.answerer.answer(request, stream.address.clone()),
             }

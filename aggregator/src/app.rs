@@ -1,5 +1,6 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
+mod authority;
 mod certificate;
 mod doors;
 mod reload;
@@ -10,6 +11,7 @@ use crate::cli::{Cli, Command, Common, Init, Run};
 use crate::config::Config;
 use crate::evaluate;
 use crate::identity::ca::Authority;
+use crate::identity::generation::grace;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
@@ -57,6 +59,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
         None => start(&cli.run),
         Some(Command::Run(run)) => start(&run),
         Some(Command::CheckConfig { common }) => configure(&(&common).into()).map(drop),
+        Some(Command::Ca(change)) => authority::change(&change),
         Some(Command::Init(init)) => {
             let (config, _) = configure(&(&init.common).into())?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
@@ -179,7 +182,6 @@ impl Settings {
 /// What lies in the state directory.
 struct State {
     paths: StatePaths,
-    authority: Authority,
     registry: Registry,
     lock: StateLock,
 }
@@ -195,9 +197,11 @@ impl State {
         }
         let lock = StateLock::take(&config.state_dir).map_err(|error| Failure::failed(&error))?;
         let authority = Authority::load(&paths.authority).map_err(|error| Failure::failed(&error))?;
+        let grace = grace(Duration::from_secs(config.identity.node_leaf_s.into()));
         let registry = Registry::open(&paths.registry, authority.trust_domain()).await;
+        let registry = registry.map_err(|error| Failure::failed(&error))?.with_grace(grace).await;
         let registry = registry.map_err(|error| Failure::failed(&error))?;
-        Ok(State { paths, authority, registry, lock })
+        Ok(State { paths, registry, lock })
     }
 }
 
@@ -210,9 +214,8 @@ async fn build(
 ) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let started = clock.now().wall;
-    let State { paths, authority, registry, lock } = State::open(&config).await?;
-    let doors = Doors::open(&config, &paths, &authority, started).await;
-    let doors = doors.map_err(|error| Failure::failed(&error))?;
+    let State { paths, registry, lock } = State::open(&config).await?;
+    let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
     let (live, store) = (Arc::new(Newest::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
@@ -241,6 +244,7 @@ async fn build(
         },
         clusters: Clusters {
             snapshots: snapshots.clone(),
+            roster: registry.roster(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -260,7 +264,7 @@ async fn build(
         admin: Admin {
             registry: registry.clone(),
             enrolment_addresses: doors.advertised.enrol(),
-            root_spki_sha256: authority.root_spki_sha256(),
+            authority: doors.authority(),
             agents,
             live,
             store: store.clone(),
@@ -270,7 +274,6 @@ async fn build(
         refusals,
         configuration: settings.shown.subscribe(),
         registry,
-        authority: Arc::new(authority),
         clock: clock.clone(),
     };
     tracing::info!(limits = %line(&settings.config.limits), "limits");

@@ -24,8 +24,31 @@ pub enum Command {
     Run(Run),
     /// Makes authority, server certificate, registry and the first admin credential.
     Init(Init),
+    /// Changes the authority: one root follows another.
+    #[command(subcommand)]
+    Ca(Ca),
     /// Says what is wrong with the configuration, if anything.
     CheckConfig {
+        /// Flags that all commands have.
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What becomes of the authority. A running aggregator sees it when it reloads.
+#[derive(Debug, Subcommand)]
+pub enum Ca {
+    /// Makes another root, trusted beside the old one; what is signed from then on is signed under it.
+    Roll {
+        /// Flags that all commands have.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Stops trusting the old root, once nothing that was signed under it is in use.
+    Retire {
+        /// Even if somebody still has a certificate under it.
+        #[arg(long)]
+        force: bool,
         /// Flags that all commands have.
         #[command(flatten)]
         common: Common,

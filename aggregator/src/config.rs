@@ -1,9 +1,10 @@
 //! The aggregator's configuration: the configurations of its stages, where it listens, and where its state is.
 
-use crate::evaluate;
 use crate::limit::Limits;
+use crate::{evaluate, identity};
 use quorate_common::telemetry;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// `aggregator.toml`.
@@ -16,6 +17,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where agents and people find it.
     pub advertise: Advertise,
+    /// How long certificates are good for.
+    pub identity: identity::Config,
     /// How much anybody may.
     pub limits: Limits,
     /// How nodes and clusters are judged.
@@ -65,6 +68,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/quorate-aggregator"),
             listen: Listen::default(),
             advertise: Advertise::default(),
+            identity: identity::Config::default(),
             limits: Limits::default(),
             evaluate: evaluate::Config::default(),
             log: telemetry::Config::default(),
@@ -79,6 +83,11 @@ impl Default for Listen {
     }
 }
 
+/// Ten seconds to thirty days: a node that is away for longer than that may not come back by itself either.
+const NODE_LEAF_S: RangeInclusive<u64> = 10..=30 * 86_400;
+/// A minute to three years.
+const PERSON_LEAF_S: RangeInclusive<u64> = 60..=1_095 * 86_400;
+
 impl Config {
     /// Refuses what cannot work: limits that would let nobody in, or everything.
     ///
@@ -86,10 +95,14 @@ impl Config {
     ///
     /// The first field that is wrong.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let wrong = self.limits.bounds().into_iter().find(|bound| !bound.allowed.contains(&bound.value));
-        wrong.map_or(Ok(()), |bound| {
-            let (min, max) = (*bound.allowed.start(), *bound.allowed.end());
-            Err(ConfigError { field: bound.key, value: bound.value, min, max })
+        let identity = [
+            ("identity.node_leaf_s", u64::from(self.identity.node_leaf_s), NODE_LEAF_S),
+            ("identity.person_leaf_s", u64::from(self.identity.person_leaf_s), PERSON_LEAF_S),
+        ];
+        let limits = self.limits.bounds().into_iter().map(|bound| (bound.key, bound.value, bound.allowed));
+        let wrong = identity.into_iter().chain(limits).find(|(_, value, allowed)| !allowed.contains(value));
+        wrong.map_or(Ok(()), |(field, value, allowed)| {
+            Err(ConfigError { field, value, min: *allowed.start(), max: *allowed.end() })
         })
     }
 
@@ -100,6 +113,7 @@ impl Config {
             ("state_dir", self.state_dir != new.state_dir),
             ("listen.grpc", self.listen.grpc != new.listen.grpc),
             ("listen.enrol", self.listen.enrol != new.listen.enrol),
+            ("identity", self.identity != new.identity),
             ("log.format, log.colour", log(self) != log(new)),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -109,7 +123,8 @@ impl Config {
     #[must_use]
     pub fn merged(&self, new: Config) -> Config {
         let log = telemetry::Config { level: new.log.level, ..self.log };
-        Config { state_dir: self.state_dir.clone(), listen: self.listen.clone(), log, ..new }
+        let (state_dir, listen) = (self.state_dir.clone(), self.listen.clone());
+        Config { state_dir, listen, identity: self.identity, log, ..new }
     }
 }
 
@@ -159,6 +174,6 @@ mod tests {
         assert_eq!((merged.limits.door.connections_max, merged.log.level), (7, telemetry::Level::Debug));
         // A new key is compared in one place or taken over in the other: look at both.
         let keys = serde_json::to_value(&old).unwrap().as_object().unwrap().len();
-        assert_eq!(keys, 6, "every section has been thought of");
+        assert_eq!(keys, 7, "every section has been thought of");
     }
 }

@@ -151,6 +151,7 @@ mod tests {
                 zone: None,
                 weight: weight.parse().unwrap_or(1),
                 maintenance: false,
+                barred: None,
             }
         };
         let members: Vec<Member> =

@@ -1,10 +1,17 @@
 //! Who is at the other end of a connection, and the two ways to end it: with a last word, and at once.
 
+use crate::identity::ending::Ending;
+use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::tls::PeerCertificate;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long streams have to say why they end.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Who is at the other end. In the extensions of every request, as `Arc<Peer>`.
 #[derive(Debug)]
@@ -15,31 +22,36 @@ pub struct Peer {
     pub certificate: Option<PeerCertificate>,
     /// Cancelled by us to close the connection: its reads and writes fail from then on.
     pub close: CancellationToken,
+    /// Why it is about to be closed, for the streams on it that can still say so.
+    pub ending: Ending,
+    opened: BootTime,
     number: u64,
     called: AtomicBool,
-    hung_up: AtomicBool,
-    leaving: CancellationToken,
-    reason: OnceLock<String>,
 }
 
 impl Peer {
-    /// The peer of connection `number` of its listener.
+    /// The peer of connection `number` of its listener, which begins now.
     pub fn new(number: u64, address: SocketAddr, certificate: Option<PeerCertificate>) -> Peer {
         Peer {
             address,
             certificate,
             close: CancellationToken::new(),
+            ending: Ending::default(),
+            opened: SystemClock.now().boot,
             number,
             called: AtomicBool::new(false),
-            hung_up: AtomicBool::new(false),
-            leaving: CancellationToken::new(),
-            reason: OnceLock::new(),
         }
     }
 
     /// Which connection of its listener this is.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// When its connection began, by the wall clock as it goes now.
+    pub fn opened(&self, now: Now) -> WallTime {
+        let age = i64::try_from(now.boot.since(self.opened).as_nanos()).unwrap_or(i64::MAX);
+        WallTime(now.wall.0.saturating_sub(age))
     }
 
     /// Notes that a request came.
@@ -52,32 +64,14 @@ impl Peer {
         self.called.load(Ordering::Relaxed)
     }
 
-    /// Notes that it ended the connection by itself.
-    pub fn hang_up(&self) {
-        self.hung_up.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it ended the connection by itself.
-    pub fn has_hung_up(&self) -> bool {
-        self.hung_up.load(Ordering::Relaxed)
-    }
-
-    /// Has its streams end with `reason`; a moment later the connection closes itself.
-    pub fn expel(&self, reason: &str) {
-        // Only the first reason is told.
-        self.reason.set(reason.to_owned()).ok();
-        self.leaving.cancel();
-    }
-
-    /// Waits until it is expelled, and gives the reason.
-    pub async fn expelled(&self) -> &str {
-        self.leaving.cancelled().await;
-        self.reason.get().map_or("", String::as_str)
-    }
-
-    /// Cancelled when it is expelled.
-    pub fn leaving(&self) -> &CancellationToken {
-        &self.leaving
+    /// Lets the streams of this connection end for a reason, and closes it a moment later.
+    pub fn end(self: Arc<Self>, reason: &str) {
+        if self.ending.tell(reason) {
+            drop(tokio::spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                self.close.cancel();
+            }));
+        }
     }
 }
 
@@ -94,12 +88,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_reason_is_told() {
-        let peer = Peer::new(1, "192.0.2.1:5".parse().unwrap(), None);
-        peer.expel("node n1 revoked");
-        peer.expel("another");
-        assert_eq!(peer.expelled().await, "node n1 revoked");
-        assert!(!peer.close.is_cancelled(), "it may still say so");
+    async fn a_peer_is_told_why_and_then_closed() {
+        let peer = Arc::new(Peer::new(1, "192.0.2.1:5".parse().unwrap(), None));
+        peer.clone().end("node n1 revoked");
+        peer.clone().end("another reason");
+        assert_eq!(&*peer.ending.told().await, "node n1 revoked");
+        assert!(!peer.close.is_cancelled(), "its streams may still say so");
+        peer.close.cancelled().await;
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
 pub mod backoff;
+pub mod block;
 pub mod catalog;
 pub mod cell;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod disk;
 pub mod durable;
 pub mod error;
+pub mod journal;
 pub mod ledger;
 pub mod lock;
 pub mod model;
@@ -19,6 +21,7 @@ pub mod net;
 pub mod notify;
 pub mod program;
 pub mod quantity;
+pub mod rejoin;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;

@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,6 +24,9 @@ use tower::Service;
 /// HTTP/2 windows wide enough that no stream waits for another (bytes).
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// How long a server may wait with its first word before we speak.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 
 /// How to connect.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +128,16 @@ async fn dial(
     let name = host(uri.host().unwrap_or_default());
     let stream = TcpStream::connect((name, uri.port_u16().unwrap_or(443))).await?;
     stream.set_nodelay(true)?;
-    Ok(TokioIo::new(tls.connect(server, stream).await?))
+    let mut stream = tls.connect(server, stream).await?;
+    // Our side of the handshake is done before the server has looked at our certificate. Its first word is either
+    // the beginning of HTTP/2 or why it lets us not in, which would be lost if we spoke first: writing to a closed
+    // socket fails before the alert is read.
+    let first = tokio::time::timeout(FIRST_WORD, stream.fill_buf()).await;
+    if matches!(first, Ok(Ok([]))) {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the server"));
+    }
+    first.unwrap_or(Ok(&[]))?;
+    Ok(TokioIo::new(stream))
 }
 
 fn host(text: &str) -> &str {

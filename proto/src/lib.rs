@@ -2,12 +2,15 @@
 //!
 //! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
 //! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on;
-//! [`enrol`] gets the identity that is shown there; [`probe`] walks the way for a doctor.
+//! [`enrol`] gets the [`identity`] that is shown there and [`renew`] the next one; [`probe`] walks the way for a
+//! doctor.
 
 pub mod connect;
 pub mod convert;
 pub mod enrol;
+pub mod identity;
 pub mod probe;
+pub mod renew;
 pub mod status;
 
 /// Messages, servers and clients generated from `quorate/v1/*.proto`.

@@ -41,6 +41,16 @@ pub fn field(name: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// What a status says, with its causes: of a broken connection it says only that much itself.
+pub fn reason(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    if let Some(cause) = status.source() {
+        let cause = chain(cause);
+        text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+    }
+    text
+}
+
 /// The fields that a status blames, each with what is wrong with it.
 pub fn fields(status: &Status) -> Vec<(String, String)> {
     let details = status.get_error_details();

@@ -6,7 +6,9 @@ use quorate_agent::enrol::{EnrolError, Enrolled, IdentityPaths, enrol};
 use quorate_aggregator::identity::ca::Authority;
 use quorate_aggregator::identity::init::{Initialised, Options, init};
 use quorate_aggregator::identity::registry::{Declaration, Registry, Subject};
+use quorate_aggregator::identity::roster::Seen;
 use quorate_aggregator::serve::enrol::Enrolment;
+use quorate_aggregator::serve::issue::Issuer;
 use quorate_aggregator::serve::listen::{Limits, Listener};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::error::chain;
@@ -54,8 +56,13 @@ impl Aggregator {
         let address = tcp.local_addr().unwrap().to_string();
         let shutdown = Shutdown::new();
         let incoming = Listener::new("enrolment", tcp, config, Limits::default()).start(&shutdown);
-        let doors = vec!["127.0.0.1:7443".to_owned(), "agg.example:7443".to_owned()];
-        let service = Enrolment::new(registry.clone(), authority, doors, Arc::new(SystemClock));
+        let issuer = Issuer {
+            authority: watch::channel(authority).1,
+            aggregators: watch::channel(["127.0.0.1:7443".to_owned(), "agg.example:7443".to_owned()].into())
+                .1,
+            enrolment: watch::channel([address.clone()].into()).1,
+        };
+        let service = Enrolment::new(registry.clone(), issuer, Arc::new(SystemClock)).unwrap();
         let server = tonic::transport::Server::builder().add_service(service.into_server());
         let stop = shutdown.clone();
         tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });
@@ -76,7 +83,8 @@ impl Aggregator {
     fn accepts(&self, enrolled: &Enrolled) -> bool {
         let own = Credential::load(&enrolled.paths.chain, &enrolled.paths.key).unwrap();
         let roster = self.registry.roster().borrow().clone();
-        roster.authorize(&peer_identity(&own.chain).unwrap()).is_ok()
+        let now = SystemClock.now().wall;
+        roster.authorize(&peer_identity(&own.chain).unwrap(), Seen { opened: now, now }).is_ok()
     }
 }
 

@@ -40,13 +40,11 @@ pub struct Cluster {
     /// Where it listens.
     pub doors: Doors,
     programs: Programs,
-    variables: Variables,
+    /// In the aggregator's environment, at every start.
+    variables: Vec<(String, String)>,
     // Last, so that everybody who writes into it has ended.
     dir: TempDir,
 }
-
-/// Variables of the aggregator, beside those of people, which it does not get.
-pub type Variables = &'static [(&'static str, &'static str)];
 
 /// What the ready file says.
 #[derive(Clone, Debug, Deserialize)]
@@ -71,8 +69,13 @@ impl Cluster {
         Cluster::configured(programs, &[], None).await
     }
 
-    /// The same with variables and with a configuration file, which [`Cluster::configure`] writes anew.
-    pub async fn configured(programs: Programs, variables: Variables, config: Option<&str>) -> Cluster {
+    /// The same with some variables in the aggregator's environment.
+    pub async fn start_with(programs: Programs, variables: &[(&str, &str)]) -> Cluster {
+        Cluster::configured(programs, variables, None).await
+    }
+
+    /// The same with a configuration file, too, which [`Cluster::configure`] writes anew.
+    pub async fn configured(programs: Programs, variables: &[(&str, &str)], config: Option<&str>) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
@@ -83,7 +86,10 @@ impl Cluster {
         if let Some(text) = config {
             std::fs::write(dir.path().join(CONFIG), text).unwrap();
         }
-        let (aggregator, doors) = listen((&programs, variables), dir.path(), ANY_PORT, ANY_PORT).await;
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let at = (ANY_PORT, ANY_PORT);
+        let (aggregator, doors) = listen(&programs, dir.path(), at, &variables).await;
         let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
         Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
@@ -125,7 +131,8 @@ impl Cluster {
         let Cluster { mut aggregator, recorder, channel, doors, programs, variables, dir } = self;
         drop((recorder, channel));
         aggregator.ended().await;
-        let (aggregator, doors) = listen((&programs, variables), dir.path(), &doors.grpc, &doors.enrol).await;
+        let at = (&*doors.grpc, &*doors.enrol);
+        let (aggregator, doors) = listen(&programs, dir.path(), at, &variables).await;
         let admin = Files::below(&dir.path().join("aggregator/admin"), "admin");
         let channel = admin.open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
@@ -147,7 +154,8 @@ impl Cluster {
         Files::below(&self.agent_dir(name), "agent")
     }
 
-    fn agent_dir(&self, name: &str) -> PathBuf {
+    /// The state directory of an agent.
+    pub fn agent_dir(&self, name: &str) -> PathBuf {
         self.dir().join("agents").join(name)
     }
 
@@ -183,9 +191,22 @@ impl Cluster {
 
     /// Starts the agent of a node that is enrolled.
     pub fn start_agent(&self, name: &str) -> Process {
+        self.start_agent_with(name, &[])
+    }
+
+    /// The same with some variables in its environment.
+    pub fn start_agent_with(&self, name: &str, variables: &[(&str, &str)]) -> Process {
         let dir = self.agent_dir(name);
         let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
-        Process::start(self.dir(), name, &self.programs.agent, &args)
+        Process::start_with(self.dir(), name, &self.programs.agent, (&args, variables))
+    }
+
+    /// Runs the aggregator's program on its state directory, to its end.
+    pub async fn run_aggregator(&self, args: &[&str]) -> Ended {
+        let state = self.dir().join("aggregator");
+        let mut all: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        all.extend([OsStr::new("--dir"), state.as_os_str()]);
+        Process::run(self.dir(), "aggregator-command", &self.programs.aggregator, &all).await
     }
 
     /// Runs the agent's program to its end.
@@ -264,10 +285,10 @@ impl Cluster {
 
 /// Starts the aggregator and waits until it listens.
 async fn listen(
-    (programs, variables): (&Programs, Variables),
+    programs: &Programs,
     dir: &Path,
-    grpc: &str,
-    enrol: &str,
+    (grpc, enrol): (&str, &str),
+    variables: &[(String, String)],
 ) -> (Process, Doors) {
     let (state, ready) = (dir.join("aggregator"), dir.join("ready.json"));
     // A file of an earlier start would be believed.
@@ -279,7 +300,8 @@ async fn listen(
     let configured = [OsStr::new("--config"), config.as_ref()];
     let configured = if config.try_exists().unwrap() { &configured[..] } else { &[] };
     let args = [&flags[..], &files[..], configured].concat();
-    let mut aggregator = Process::start_with(dir, "aggregator", &programs.aggregator, (&args, variables));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let mut aggregator = Process::start_with(dir, "aggregator", &programs.aggregator, (&args, &variables));
     let mut look = tokio::time::interval(Duration::from_millis(20));
     let written = async {
         loop {

@@ -52,7 +52,8 @@ pub async fn enrol_person(token: &str, dir: &Path) -> Files {
     let channel = channel(&token.addresses[0], pinned, Options::CALL).await.unwrap();
     let request =
         v1::EnrolRequest { token_id: token.id.clone(), token_secret: token.secret.expose().to_vec(), csr };
-    let answer = EnrolmentServiceClient::new(channel).enrol(request).await.unwrap().into_inner();
+    let answer =
+        EnrolmentServiceClient::new(channel).enrol(request).await.unwrap().into_inner().issued.unwrap();
     let files = Files::below(dir, &token.name);
     std::fs::create_dir_all(dir).unwrap();
     write(&files.ca, &answer.roots_pem);

@@ -82,7 +82,7 @@ async fn row_64_files_that_others_may_write_or_read() {
     let expect = "quorate-aggregator: a.toml: has mode 0664, expected 0644 or less: others may write it\n";
     assert_eq!(check_config(dir.path(), &file).await, (Some(78), expect.to_owned()));
 
-    let cluster = Cluster::configured(programs!(), &[], None).await;
+    let cluster = Cluster::start(programs!()).await;
     let state = cluster.dir().join("aggregator");
     let key = state.join("server.key");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();

@@ -74,11 +74,14 @@ async fn row_25_headers_without_end(siege: &Siege) {
     assert_eq!(answer.headers.get(":status").map(String::as_str), Some("431"), "{answer:?}");
 }
 
+/// The frame of a number.
+type Frames = Box<dyn Fn(u32) -> Vec<u8>>;
+
 /// HTTP/2 lets a peer ping, and our library answers: it is our own limit that ends it, without a GOAWAY.
 async fn row_26_frames_without_content(siege: &Siege) {
     let before = siege.refused("control_frames").await;
     let unknown = |at: u32| frame(wire::PRIORITY, 0, 2 * at + 1, &[0, 0, 0, 0, 1]);
-    let floods: [(&str, Box<dyn Fn(u32) -> Vec<u8>>); 5] = [
+    let floods: [(&str, Frames); 5] = [
         ("ping", Box::new(|_| frame(wire::PING, 0, 0, &[7; 8]))),
         ("settings", Box::new(|_| frame(wire::SETTINGS, 0, 0, &[]))),
         ("priority", Box::new(unknown)),

@@ -42,16 +42,13 @@ async fn row_21_no_answer_to_a_ping(siege: &Siege) {
 
 async fn row_22_tls_a_byte_a_second(siege: &Siege) {
     let mut stream = plain(from(22), siege.grpc()).await.unwrap();
-    let begin = tokio::time::interval(SECOND);
-    let (reader, mut writer) = stream.split();
-    drop(reader);
-    let mut second = begin;
+    let mut second = tokio::time::interval(SECOND);
     // The record of a ClientHello of 512 bytes.
     let hello = [&[0x16, 3, 1, 2, 0, 1][..], &[0; 506]].concat();
     let mut sent = 0_u64;
     for byte in hello {
         second.tick().await;
-        if writer.write_all(&[byte]).await.is_err() {
+        if stream.write_all(&[byte]).await.is_err() {
             break;
         }
         sent += 1;

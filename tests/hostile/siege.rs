@@ -12,7 +12,7 @@ use crate::raw::Raw;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_proto::v1::create_token_request::Subject;
 use quorate_proto::v1::{self, Liveness};
-use quorate_tests::cluster::{Cluster, Variables};
+use quorate_tests::cluster::Cluster;
 use quorate_tests::door::{Files, enrol_person};
 use quorate_tests::figure::figure;
 use rustls::ClientConfig;
@@ -51,9 +51,9 @@ struct Seen {
 
 impl Siege {
     /// An aggregator with so many honest agents, all up.
-    pub async fn begin(honest: usize, variables: Variables) -> Siege {
+    pub async fn begin(honest: usize, variables: &[(&str, &str)]) -> Siege {
         raise_descriptors();
-        let cluster = Cluster::configured(quorate_tests::programs!(), variables, None).await;
+        let cluster = Cluster::start_with(quorate_tests::programs!(), variables).await;
         let mut siege =
             Siege { cluster, honest: Vec::new(), watch: tokio::spawn(async {}), seen: Arc::default() };
         let names: Vec<String> = (0..honest).map(|at| format!("honest-{at}")).collect();

@@ -16,6 +16,8 @@ type Layer = (&'static str, &'static [&'static str]);
 
 const AGENT: &[Layer] = &[
     ("enrol", &[]),
+    ("identity", &["enrol"]),
+    ("renew", &["enrol", "identity"]),
     ("epoch", &[]),
     ("sample", &[]),
     ("check", &[]),
@@ -32,9 +34,9 @@ const AGENT: &[Layer] = &[
 ];
 
 const AGGREGATOR: &[Layer] = &[
-    ("peer", &[]),
-    ("limit", &["peer"]),
     ("identity", &[]),
+    ("peer", &["identity"]),
+    ("limit", &["peer"]),
     ("agents", &[]),
     ("store", &[]),
     ("receive", &["peer", "limit", "store", "identity", "agents"]),

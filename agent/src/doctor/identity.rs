@@ -10,6 +10,12 @@ use rustls::ClientConfig;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What becomes of a node's certificate.
+const RENEWED: &str =
+    "the running agent renews it by itself, up to 30 days after its end: its log says why it has not";
+/// What becomes of a root.
+const ROLLED: &str = "run `quorate-aggregator ca roll` where the aggregator is";
+
 /// What the state directory holds of an identity.
 pub struct Identity {
     certificate: Result<Vec<Validity>, String>,
@@ -37,13 +43,13 @@ impl Identity {
 
     /// One finding for the certificate and one for each root.
     pub fn findings(&self, now: WallTime) -> Vec<Finding> {
-        let of = |name: &str, found: &Result<Vec<Validity>, String>, most| match found {
-            Ok(all) => all.iter().take(most).map(|one| one.finding(name, now)).collect(),
+        let of = |(name, advice): (&str, &str), found: &Result<Vec<Validity>, String>, most| match found {
+            Ok(all) => all.iter().take(most).map(|one| one.finding(name, advice, now)).collect(),
             Err(error) => vec![Finding::failed(name, error).advise(ENROL)],
         };
         // Of the chain only the leaf is ours.
-        let mut findings = of("certificate", &self.certificate, 1);
-        findings.extend(of("root", &self.roots, usize::MAX));
+        let mut findings = of(("certificate", RENEWED), &self.certificate, 1);
+        findings.extend(of(("root", ROLLED), &self.roots, usize::MAX));
         findings
     }
 }

@@ -1,4 +1,5 @@
-//! What both ports show: the server's certificate and key, loaded, checked, and replaced while the program runs.
+//! What both ports show: the server's certificate and key, by whose authority, loaded, checked, and replaced while
+//! the program runs.
 //!
 //! ```text
 //!   files ─→ read ─→ key fits, nobody has expired ─→ shown ─→ both ports, for connections from then on
@@ -6,14 +7,16 @@
 //! ```
 
 use super::doors::DoorError;
+use crate::identity;
+use crate::identity::ca::Authority;
+use crate::identity::ca::roll::renew_server;
 use crate::identity::init::StatePaths;
 use quorate_common::clock::Clock;
+use quorate_common::error::chain;
 use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, Credential, Validity};
 use rustls::ServerConfig;
-use rustls::pki_types::CertificateDer;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -23,20 +26,23 @@ const WARN_BEFORE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often that is looked at while nothing else happens.
 const LOOK_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-/// What both ports show, and where it is read from. Lives as long as the program.
+/// The authority that is in force, and what both ports show, and where they are read from. Lives as long as the
+/// program.
 pub struct Certificate {
     /// The name in it.
     pub name: Arc<str>,
-    files: (PathBuf, PathBuf),
-    roots: Vec<CertificateDer<'static>>,
+    paths: StatePaths,
+    lives: identity::Config,
+    authority: watch::Sender<Arc<Authority>>,
     grpc: watch::Sender<Arc<ServerConfig>>,
     enrol: watch::Sender<Arc<ServerConfig>>,
     validities: watch::Sender<Vec<Validity>>,
 }
 
-/// A certificate that was read and can be shown.
+/// A certificate that was read and can be shown, by whose authority.
 pub struct Shown {
     name: Arc<str>,
+    authority: Arc<Authority>,
     grpc: Arc<ServerConfig>,
     enrol: Arc<ServerConfig>,
     /// Leaf, intermediates, roots.
@@ -44,22 +50,27 @@ pub struct Shown {
 }
 
 impl Certificate {
-    /// Reads it for the first time. `roots` vouch for callers.
+    /// Reads everything for the first time.
     pub fn load(
         paths: &StatePaths,
-        roots: Vec<CertificateDer<'static>>,
+        lives: identity::Config,
         now: WallTime,
     ) -> Result<Certificate, DoorError> {
-        let files = (paths.server_chain.clone(), paths.server_key.clone());
-        let Shown { name, grpc, enrol, validities } = read(&files, &roots, now)?;
+        let Shown { name, authority, grpc, enrol, validities } = read(paths, lives, now)?;
         Ok(Certificate {
             name,
-            files,
-            roots,
+            paths: paths.clone(),
+            lives,
+            authority: watch::Sender::new(authority),
             grpc: watch::Sender::new(grpc),
             enrol: watch::Sender::new(enrol),
             validities: watch::Sender::new(validities),
         })
+    }
+
+    /// What signs, now and later.
+    pub fn authority(&self) -> watch::Receiver<Arc<Authority>> {
+        self.authority.subscribe()
     }
 
     /// What the gRPC port shows, now and later.
@@ -77,17 +88,38 @@ impl Certificate {
         self.validities.subscribe()
     }
 
-    /// Reads it again and shows nothing yet.
-    pub fn read(&self, now: WallTime) -> Result<Shown, DoorError> {
-        read(&self.files, &self.roots, now)
+    /// Renews what both ports show, if its end is near.
+    pub fn renew(&self, now: WallTime) {
+        let authority = self.authority.borrow().clone();
+        match renew_server(&authority, &self.paths, now) {
+            Ok(false) => {}
+            Ok(true) => match self.read(now) {
+                Ok(shown) => {
+                    self.show(shown);
+                    tracing::info!(class = "success", what = "certificate", "reloaded");
+                }
+                Err(error) => failed(&chain(&error)),
+            },
+            Err(error) => failed(&chain(&error)),
+        }
     }
 
-    /// Shows it to connections that come from now on. Both ports change.
+    /// Reads it again and shows nothing yet.
+    pub fn read(&self, now: WallTime) -> Result<Shown, DoorError> {
+        read(&self.paths, self.lives, now)
+    }
+
+    /// Shows it to connections that come from now on. All changes.
     pub fn show(&self, shown: Shown) {
+        self.authority.send_replace(shown.authority);
         self.grpc.send_replace(shown.grpc);
         self.enrol.send_replace(shown.enrol);
         self.validities.send_replace(shown.validities);
     }
+}
+
+fn failed(error: &str) {
+    tracing::error!(class = "failure", error, "failed to renew the server certificate");
 }
 
 /// Warns of what expires soon: now, when something else is shown, and once a day, until asked to stop.
@@ -112,27 +144,25 @@ fn soon(validities: &[Validity], now: WallTime) -> impl Iterator<Item = &Validit
     validities.iter().filter(move |validity| validity.not_after.0 < limit)
 }
 
-fn read(
-    (chain, key): &(PathBuf, PathBuf),
-    roots: &[CertificateDer<'static>],
-    now: WallTime,
-) -> Result<Shown, DoorError> {
-    let own = Credential::load(chain, key)?;
+fn read(paths: &StatePaths, lives: identity::Config, now: WallTime) -> Result<Shown, DoorError> {
+    let authority = Authority::load(&paths.authority).map_err(DoorError::Authority)?.with_lives(lives);
+    let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
+    let own = Credential::load(&paths.server_chain, &paths.server_key)?;
     let name = tls::peer_identity(&own.chain).map_err(DoorError::Name)?.identity.name;
-    let validities = own.chain.iter().chain(roots).map(tls::validity).collect::<Result<Vec<_>, _>>();
+    let validities = own.chain.iter().chain(&roots).map(tls::validity).collect::<Result<Vec<_>, _>>();
     let validities = validities.map_err(DoorError::Name)?;
     if let Some(expired) = validities.iter().find(|validity| validity.not_after <= now) {
         return Err(DoorError::Expired { subject: expired.subject.clone(), at: expired.not_after });
     }
-    let grpc = Arc::new(tls::server_config(own.clone(), roots)?);
-    Ok(Shown { name, grpc, enrol: Arc::new(tls::enrolment_config(own, roots)?), validities })
+    let grpc = Arc::new(tls::server_config(own.clone(), &roots)?);
+    let enrol = Arc::new(tls::enrolment_config(own, &roots)?);
+    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol, validities })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::ca::Authority;
-    use quorate_common::error::chain;
+    use std::path::PathBuf;
 
     const DAY: i64 = 86_400 * 1_000_000_000;
     const NOW: WallTime = WallTime(1_795_000_000_000_000_000);
@@ -153,8 +183,8 @@ mod tests {
         };
         write(&paths.server_chain, &issued.chain_pem);
         write(&paths.server_key, &issued.key_pem);
-        let roots = || tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca").unwrap();
-        let at = |now| Certificate::load(&paths, roots(), now).map_err(|error| chain(&error));
+        let lives = identity::Config::default();
+        let at = |now| Certificate::load(&paths, lives, now).map_err(|error| chain(&error));
         let certificate = at(NOW).unwrap();
         let subjects = |now| {
             let validities = certificate.validities.borrow().clone();

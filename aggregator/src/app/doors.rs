@@ -2,29 +2,33 @@
 
 use super::certificate::{self, Certificate};
 use crate::config::{Advertise, Config};
-use crate::identity::ca::Authority;
+use crate::identity::ca::{Authority, CaError};
 use crate::identity::init::StatePaths;
+use crate::identity::keeper;
 use crate::identity::registry::Registry;
 use crate::limit::{CallLimits, Current, Limits, Refusals};
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
-use crate::serve::auth::{Auth, AuthLayer, METHODS, enforce};
+use crate::serve::auth::{Auth, AuthLayer, Gate, METHODS, enforce};
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::{Configuration, Diagnostics, Door};
 use crate::serve::enrol::Enrolment;
 use crate::serve::guard::{Calls, Guard, GuardLayer};
+use crate::serve::issue::Issuer;
 use crate::serve::listen::{Listener, serve};
 use crate::serve::query::Queries;
+use crate::serve::renew::Renewal;
 use quorate_common::clock::Clock;
 use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::{self, TlsError};
+use quorate_common::tls::TlsError;
 use quorate_proto::DESCRIPTORS;
 use quorate_proto::v1::admin_service_server::AdminServiceServer;
 use quorate_proto::v1::cluster_service_server::ClusterServiceServer;
 use quorate_proto::v1::diagnostic_service_server::DiagnosticServiceServer;
 use quorate_proto::v1::ingest_service_server::IngestServiceServer;
 use quorate_proto::v1::query_service_server::QueryServiceServer;
+use quorate_proto::v1::renewal_service_server::RenewalServiceServer;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +44,9 @@ pub enum DoorError {
     /// A certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The authority cannot be used.
+    #[error(transparent)]
+    Authority(CaError),
     /// The aggregator's certificate names nobody.
     #[error("server certificate is not ours")]
     Name(#[source] quorate_common::tls::PeerError),
@@ -57,6 +64,9 @@ pub enum DoorError {
     /// The port is taken, or not ours to take.
     #[error("failed to listen on {0}")]
     Bind(SocketAddr, #[source] std::io::Error),
+    /// The system gave no random bytes.
+    #[error(transparent)]
+    Randomness(quorate_common::secret::NoRandomness),
     /// Reflection could not be set up.
     #[error("failed to set up reflection")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -121,8 +131,6 @@ pub struct Services {
     pub configuration: watch::Receiver<Configuration>,
     /// The registry.
     pub registry: Registry,
-    /// The authority.
-    pub authority: Arc<Authority>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -140,14 +148,8 @@ pub struct Ready {
 
 impl Doors {
     /// Loads certificates and binds both ports.
-    pub async fn open(
-        config: &Config,
-        paths: &StatePaths,
-        authority: &Authority,
-        now: WallTime,
-    ) -> Result<Doors, DoorError> {
-        let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
-        let certificate = Certificate::load(paths, roots, now)?;
+    pub async fn open(config: &Config, paths: &StatePaths, now: WallTime) -> Result<Doors, DoorError> {
+        let certificate = Certificate::load(paths, config.identity, now)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
         let hosts = std::fs::read_to_string(&paths.hosts)
@@ -156,6 +158,11 @@ impl Doors {
         let advertised = Advertised::new(hosts, (grpc.1.port(), enrol.1.port()));
         advertised.set(&config.advertise);
         Ok(Doors { advertised, grpc, enrol, certificate })
+    }
+
+    /// The authority that is in force, now and later.
+    pub fn authority(&self) -> watch::Receiver<Arc<Authority>> {
+        self.certificate.authority()
     }
 
     /// The name of this aggregator, from its certificate.
@@ -179,11 +186,13 @@ impl Doors {
         let limits = services.limits.borrow().door;
         let grpc = under(Listener::new("grpc", self.grpc.0, self.certificate.grpc(), limits));
         let enrol = under(Listener::new("enrol", self.enrol.0, self.certificate.enrol(), limits));
-        let (roster, clock) = (services.registry.roster(), services.clock.clone());
+        let (registry, clock) = (services.registry.clone(), services.clock.clone());
+        let sightings = keeper::start(registry.clone(), shutdown);
+        let gate = Gate { roster: registry.roster(), sightings, clock: clock.clone() };
         shutdown.spawn("refusals", services.refusals.clone().tell(shutdown.clone()));
-        shutdown.spawn("enforce", enforce(grpc.connections(), roster, clock.clone(), shutdown.clone()));
+        shutdown.spawn("enforce", enforce(grpc.connections(), gate.clone(), shutdown.clone()));
         let validities = self.certificate.validities();
-        shutdown.spawn("certificates", certificate::warn(validities, clock, shutdown.clone()));
+        shutdown.spawn("certificates", certificate::warn(validities, clock.clone(), shutdown.clone()));
         let diagnostics = Diagnostics {
             name: self.certificate.name.clone(),
             started: services.clock.now().wall,
@@ -194,10 +203,16 @@ impl Doors {
             refusals: services.refusals.clone(),
             clock: services.clock.clone(),
         };
-        let enrolment = enrolment(&services, self.advertised.grpc.subscribe());
+        let issuer = Issuer {
+            authority: self.certificate.authority(),
+            aggregators: self.advertised.grpc.subscribe(),
+            enrolment: self.advertised.enrol.subscribe(),
+        };
+        let enrolment = enrolment(&services, issuer.clone())?;
+        let own = (Arc::new(Renewal { registry, issuer, clock }), diagnostics);
         let stop = || shutdown.clone();
         shutdown.spawn("enrol", serve(enrol.start(shutdown), enrolment, stop()));
-        shutdown.spawn("grpc", serve(grpc.start(shutdown), api(services, diagnostics)?, stop()));
+        shutdown.spawn("grpc", serve(grpc.start(shutdown), api(services, gate, own)?, stop()));
         Ok((self.certificate, self.advertised))
     }
 }
@@ -213,25 +228,25 @@ fn guard(limits: CallLimits, calls: &Calls) -> GuardLayer {
 /// Everything behind the enrolment port, for some limits.
 fn enrolment(
     services: &Services,
-    aggregators: watch::Receiver<Arc<[String]>>,
-) -> impl Fn(&Limits) -> Guard<Routes> + use<> {
-    let (registry, authority) = (services.registry.clone(), services.authority.clone());
-    let enrolment = Enrolment::new(registry, authority, Vec::new(), services.clock.clone());
-    let enrolment = Arc::new(enrolment.under(services.limits.clone(), aggregators));
+    issuer: Issuer,
+) -> Result<impl Fn(&Limits) -> Guard<Routes> + use<>, DoorError> {
+    let enrolment = Enrolment::new(services.registry.clone(), issuer, services.clock.clone());
+    let enrolment = Arc::new(enrolment.map_err(DoorError::Randomness)?.under(services.limits.clone()));
     let calls = Calls::default();
-    move |limits| {
+    Ok(move |limits: &Limits| {
         let routes = Routes::new(Enrolment::server(enrolment.clone())).prepare();
         guard(limits.call, &calls).layer(routes)
-    }
+    })
 }
 
 /// Everything behind the mTLS port, for some limits; the layer in front of it asks the registry on every call.
 fn api(
     services: Services,
-    diagnostics: Diagnostics,
+    gate: Gate,
+    (renewal, diagnostics): (Arc<Renewal>, Diagnostics),
 ) -> Result<impl Fn(&Limits) -> Auth<Guard<Routes>>, DoorError> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let (shutdown, roster) = (services.ingest.shutdown.clone(), services.registry.roster());
+    let shutdown = services.ingest.shutdown.clone();
     shutdown.spawn("health", report(health, shutdown.clone()));
     let new = reflection().build_v1().map_err(DoorError::Reflection)?;
     let old = reflection().build_v1alpha().map_err(DoorError::Reflection)?;
@@ -240,6 +255,7 @@ fn api(
         let (small, large) = (limits.call.request_bytes_max as usize, limits.agent.message_bytes_max);
         let Services { ingest, clusters, queries, admin, .. } = &services;
         let routes = Routes::new(IngestServiceServer::new(ingest.clone()).max_decoding_message_size(large))
+            .add_service(RenewalServiceServer::from_arc(renewal.clone()).max_decoding_message_size(small))
             .add_service(ClusterServiceServer::new(clusters.clone()).max_decoding_message_size(small))
             .add_service(QueryServiceServer::new(queries.clone()).max_decoding_message_size(small))
             .add_service(AdminServiceServer::new(admin.clone()).max_decoding_message_size(small))
@@ -247,7 +263,7 @@ fn api(
             .add_service(health_service.clone().max_decoding_message_size(small))
             .add_service(new.clone().max_decoding_message_size(small))
             .add_service(old.clone().max_decoding_message_size(small));
-        AuthLayer::new(roster.clone()).layer(guard(limits.call, &calls).layer(routes.prepare()))
+        AuthLayer::new(gate.clone()).layer(guard(limits.call, &calls).layer(routes.prepare()))
     })
 }
 
@@ -270,6 +286,7 @@ async fn report(health: tonic_health::server::HealthReporter, shutdown: Shutdown
     use tonic_health::ServingStatus::{NotServing, Serving};
     let services = [
         "quorate.v1.IngestService",
+        "quorate.v1.RenewalService",
         "quorate.v1.ClusterService",
         "quorate.v1.QueryService",
         "quorate.v1.AdminService",

@@ -1,4 +1,5 @@
-//! At SIGHUP: the configuration, the server's certificate and key, and the registry, which others may have changed.
+//! At SIGHUP: the configuration, the authority, which `ca roll` changes, the server's certificate and key, and the
+//! registry, which `init --recover` changes.
 //!
 //! ```text
 //!   read configuration ─┐
@@ -23,8 +24,12 @@ use quorate_common::shutdown::Shutdown;
 use quorate_common::telemetry::Telling;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
+
+/// How often the end of the server's certificate is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Where a new configuration goes: what changes while the program runs.
 pub struct Live {
@@ -62,11 +67,13 @@ pub struct Reload {
 type Wrong = (&'static str, String);
 
 impl Reload {
-    /// Reloads at each signal, until asked to stop.
+    /// Reloads at each signal, and renews the certificate in time, until asked to stop.
     pub async fn run(mut self, mut signals: Signal, shutdown: Shutdown) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = shutdown.asked() => return,
+                _ = look.tick() => self.certificate.renew(self.clock.now().wall),
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
                     self.reload_registry().await;

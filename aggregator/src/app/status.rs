@@ -48,6 +48,7 @@ mod tests {
             zone: None,
             weight: 1,
             maintenance: false,
+            barred: None,
         };
         let members: Vec<Member> = clusters.iter().enumerate().map(member).collect();
         judge.declare(&members);

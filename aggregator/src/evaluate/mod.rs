@@ -207,7 +207,8 @@ impl Judge {
             if streams.is_some_and(Streams::take_rebooted) {
                 transitions.push(Transition::Rebooted { node: node.member.name.clone() });
             }
-            let (health, reasons) = node::health(node.liveness, &cause, facts.as_ref(), &self.config);
+            let (health, mut reasons) = node::health(node.liveness, &cause, facts.as_ref(), &self.config);
+            reasons.extend(node.member.barred.iter().map(|why| why.to_string()));
             let verdict = NodeVerdict {
                 member: node.member.clone(),
                 liveness: node.liveness,

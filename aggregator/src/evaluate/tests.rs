@@ -19,6 +19,7 @@ pub(super) fn member(id: i64, cluster: &str, weight: u32) -> Member {
         zone: None,
         weight,
         maintenance: false,
+        barred: None,
     }
 }
 

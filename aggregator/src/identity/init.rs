@@ -95,6 +95,15 @@ pub enum InitError {
         #[source]
         source: std::io::Error,
     },
+    /// A file could not be read.
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The authority failed.
     #[error(transparent)]
     Authority(#[from] CaError),
@@ -180,6 +189,7 @@ fn replace(path: &Path, text: &str) -> Result<(), InitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::roster::Seen;
     use quorate_common::error::chain;
     use quorate_common::tls::{Credential, load_certificates, peer_identity};
     use std::os::unix::fs::PermissionsExt;
@@ -230,9 +240,10 @@ mod tests {
         recover(&dir.path().join("state"), NOW).await.unwrap();
         let registry = Registry::open(&made.paths.registry, "quorate").await.unwrap();
         let roster = registry.roster().borrow().clone();
-        assert_eq!(roster.authorize(&load()).unwrap().role, Role::Admin);
+        let seen = Seen { opened: NOW, now: NOW };
+        assert_eq!(roster.authorize(&load(), seen).unwrap().principal.role, Role::Admin);
         assert_eq!(
-            roster.authorize(&lost).unwrap_err().to_string(),
+            roster.authorize(&lost, seen).unwrap_err().to_string(),
             "admin admin was enrolled again with another key"
         );
         let actions: Vec<String> = registry.audit(10).await.unwrap().into_iter().map(|line| line.2).collect();

@@ -144,6 +144,7 @@ mod tests {
             zone: Some("rack-a".into()),
             weight: 1,
             maintenance: false,
+            barred: None,
         }
     }
 

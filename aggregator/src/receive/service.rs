@@ -157,7 +157,7 @@ impl Ingest {
     ) -> End {
         // Made once: a frame that comes by itself would else pay for joining and leaving all lists of waiters.
         let mut stopping = pin!(self.shutdown.asked());
-        let mut expelled = pin!(caller.peer.expelled());
+        let mut expelled = pin!(caller.peer.ending.told());
         let mut hello = pin!(tokio::time::sleep(millis(limits.hello_deadline_ms)));
         loop {
             let step = tokio::select! {
@@ -172,7 +172,7 @@ impl Ingest {
                 Some(question) = attached.questions.recv() => Step::Reply(question),
                 why = &mut attached.ended => return ended(why.unwrap_or(Ended::Removed), caller),
                 reason = &mut expelled => {
-                    return End::Ours(Reason::Unauthenticated, Status::unauthenticated(reason));
+                    return End::Ours(Reason::Unauthenticated, Status::unauthenticated(&*reason));
                 }
                 () = &mut hello, if !session.is_live() => {
                     let text = format!("no hello within {:?}", millis(limits.hello_deadline_ms));

@@ -2,6 +2,7 @@
 //! audit line; sessions of nodes that no longer belong are ended here.
 
 use crate::agents::Agents;
+use crate::identity::ca::Authority;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
 use crate::store::Append;
@@ -38,8 +39,8 @@ pub struct Admin {
     pub registry: Registry,
     /// Where a token's owner is to enrol.
     pub enrolment_addresses: watch::Receiver<Arc<[String]>>,
-    /// What a token's owner is to trust.
-    pub root_spki_sha256: [u8; 32],
+    /// Whose root a token's owner is to trust.
+    pub authority: watch::Receiver<Arc<Authority>>,
     /// Current sessions.
     pub agents: Agents,
     /// The newest values.
@@ -90,7 +91,7 @@ impl AdminService for Admin {
         let token = Token {
             id: new.id.clone(),
             secret: new.secret,
-            root_spki_sha256: self.root_spki_sha256,
+            root_spki_sha256: self.authority.borrow().root_spki_sha256(),
             role,
             name,
             addresses: self.enrolment_addresses.borrow().to_vec(),

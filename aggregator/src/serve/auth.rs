@@ -6,16 +6,18 @@
 //! ```
 //!
 //! A connection whose certificate is no longer accepted is closed by [`enforce`], so that a stream does not
-//! outlive a revocation.
+//! outlive a revocation. What a certificate shows of a node's keys is reported to the registry's keeper.
 
 use super::listen::{Connections, Peer};
-use crate::identity::roster::{Principal, Roster};
+use crate::identity::generation::Shown;
+use crate::identity::keeper::{Sighting, Sightings};
+use crate::identity::roster::{Denied, Principal, Roster, Seen};
 use futures_util::future::{Either, Ready, ready};
 use quorate_common::clock::Clock;
 use quorate_common::model::identity::Role;
-use quorate_common::model::time::WallTime;
+use quorate_common::model::time::Now;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::PeerError;
+use quorate_common::tls::{PeerCertificate, PeerError};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,6 +35,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.IngestService/Session", AGENT),
     ("/quorate.v1.IngestService/Answer", AGENT),
+    ("/quorate.v1.RenewalService/Renew", AGENT),
     ("/quorate.v1.ClusterService/GetHealth", VIEWER),
     ("/quorate.v1.ClusterService/ListNodes", VIEWER),
     ("/quorate.v1.ClusterService/GetNode", VIEWER),
@@ -51,6 +54,8 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.AdminService/SetRate", OPERATOR),
     // Served on the enrolment port, where callers have no certificate yet.
     ("/quorate.v1.EnrolmentService/Enrol", NOBODY),
+    ("/quorate.v1.EnrolmentService/Challenge", NOBODY),
+    ("/quorate.v1.EnrolmentService/Rejoin", NOBODY),
     ("/grpc.health.v1.Health/Check", VIEWER),
     ("/grpc.health.v1.Health/List", VIEWER),
     ("/grpc.health.v1.Health/Watch", VIEWER),
@@ -58,26 +63,36 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", VIEWER),
 ];
 
-/// How often certificates that expired meanwhile are looked for.
+/// How often certificates that expired or were followed meanwhile are looked for.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(10);
+
+/// What every call is judged by.
+#[derive(Clone)]
+pub struct Gate {
+    /// Who belongs.
+    pub roster: watch::Receiver<Arc<Roster>>,
+    /// Who is told of first uses and copies.
+    pub sightings: Sightings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
 
 /// Puts [`Auth`] before the services of the mTLS port.
 #[derive(Clone)]
-pub struct AuthLayer {
-    roster: watch::Receiver<Arc<Roster>>,
-}
+pub struct AuthLayer(Gate);
 
-/// Lets a call through if its caller may make it, with a [`Principal`] in its extensions.
+/// Lets a call through if its caller may make it, with a [`Principal`] in its extensions, and the
+/// [`Ending`](crate::identity::ending::Ending) of its connection.
 #[derive(Clone)]
 pub struct Auth<S> {
-    roster: watch::Receiver<Arc<Roster>>,
+    gate: Gate,
     inner: S,
 }
 
 impl AuthLayer {
     /// Asks the newest roster on every call.
-    pub fn new(roster: watch::Receiver<Arc<Roster>>) -> AuthLayer {
-        AuthLayer { roster }
+    pub fn new(gate: Gate) -> AuthLayer {
+        AuthLayer(gate)
     }
 }
 
@@ -85,7 +100,7 @@ impl<S> Layer<S> for AuthLayer {
     type Service = Auth<S>;
 
     fn layer(&self, inner: S) -> Auth<S> {
-        Auth { roster: self.roster.clone(), inner }
+        Auth { gate: self.0.clone(), inner }
     }
 }
 
@@ -103,10 +118,11 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
-        let peer = request.extensions().get::<Arc<Peer>>();
-        match admit(&self.roster.borrow(), peer.map(AsRef::as_ref), request.uri().path()) {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        match self.gate.admit(peer.as_deref(), request.uri().path()) {
             Ok(principal) => {
                 request.extensions_mut().insert(principal);
+                request.extensions_mut().insert(peer.map(|peer| peer.ending.clone()).unwrap_or_default());
                 Either::Left(self.inner.call(request))
             }
             Err(status) => Either::Right(ready(Ok(status.into_http()))),
@@ -116,12 +132,8 @@ where
 
 /// Closes connections whose certificate is no longer accepted: at once when the roster changes, and within
 /// seconds of expiry.
-pub async fn enforce(
-    connections: Arc<Connections>,
-    mut roster: watch::Receiver<Arc<Roster>>,
-    clock: Arc<dyn Clock>,
-    shutdown: Shutdown,
-) {
+pub async fn enforce(connections: Arc<Connections>, gate: Gate, shutdown: Shutdown) {
+    let mut roster = gate.roster.clone();
     let mut period = tokio::time::interval(EXPIRY_PERIOD);
     loop {
         tokio::select! {
@@ -129,44 +141,62 @@ pub async fn enforce(
             _ = period.tick() => {}
             Ok(()) = roster.changed() => {}
         }
-        let current = roster.borrow_and_update().clone();
+        roster.mark_unchanged();
         for peer in connections.peers() {
-            // It is on its way already.
-            if peer.leaving().is_cancelled() {
-                continue;
-            }
-            if let Some(reason) = objection(&current, &peer, clock.now().wall) {
+            if let Some(reason) = gate.objection(&peer) {
                 tracing::warn!(address = %peer.address, reason, "connection closed");
-                peer.expel(&reason);
+                peer.end(&reason);
             }
         }
     }
 }
 
-fn objection(roster: &Roster, peer: &Peer, now: WallTime) -> Option<String> {
-    // Those without a certificate are held by the listener's own deadlines.
-    let certificate = peer.certificate.as_ref()?;
-    if now >= certificate.not_after {
-        return Some(format!("certificate expired at {}, renew", certificate.not_after));
+impl Gate {
+    fn objection(&self, peer: &Peer) -> Option<String> {
+        // Those without a certificate are held by the listener's own deadlines.
+        let certificate = peer.certificate.as_ref()?;
+        let now = self.clock.now();
+        if now.wall >= certificate.not_after {
+            return Some(format!("certificate expired at {}, renew", certificate.not_after));
+        }
+        self.look(peer, certificate, now).err().map(|denied| denied.to_string())
     }
-    roster.authorize(certificate).err().map(|denied| denied.to_string())
-}
 
-#[allow(clippy::result_large_err, reason = "a status is what tonic answers with")]
-fn admit(roster: &Roster, peer: Option<&Peer>, path: &str) -> Result<Principal, Status> {
-    let certificate = peer
-        .and_then(|peer| peer.certificate.as_ref())
-        .ok_or_else(|| Status::unauthenticated(PeerError.to_string()))?;
-    let principal =
-        roster.authorize(certificate).map_err(|denied| Status::unauthenticated(denied.to_string()))?;
-    let Some((_, roles)) = METHODS.iter().find(|(method, _)| *method == path) else {
-        let shown: String = path.chars().take(200).collect();
-        return Err(Status::unimplemented(format!("no method `{shown}`")));
-    };
-    if !roles.contains(&principal.role) {
-        return Err(Status::permission_denied(format!("role {} may not call {path}", principal.role)));
+    #[allow(clippy::result_large_err, reason = "a status is what tonic answers with")]
+    fn admit(&self, peer: Option<&Peer>, path: &str) -> Result<Principal, Status> {
+        let named = peer.and_then(|peer| Some((peer, peer.certificate.as_ref()?)));
+        let (peer, certificate) = named.ok_or_else(|| Status::unauthenticated(PeerError.to_string()))?;
+        let looked = self.look(peer, certificate, self.clock.now());
+        let principal = looked.map_err(|denied| match denied {
+            Denied::Copied { .. } => Status::failed_precondition(denied.to_string()),
+            _ => Status::unauthenticated(denied.to_string()),
+        })?;
+        let Some((_, roles)) = METHODS.iter().find(|(method, _)| *method == path) else {
+            let shown: String = path.chars().take(200).collect();
+            return Err(Status::unimplemented(format!("no method `{shown}`")));
+        };
+        if !roles.contains(&principal.role) {
+            return Err(Status::permission_denied(format!("role {} may not call {path}", principal.role)));
+        }
+        Ok(principal)
     }
-    Ok(principal)
+
+    /// Who this is; and tells the keeper if that means a change.
+    fn look(&self, peer: &Peer, certificate: &PeerCertificate, now: Now) -> Result<Principal, Denied> {
+        let seen = Seen { opened: peer.opened(now), now: now.wall };
+        let looked = self.roster.borrow().authorize(certificate, seen);
+        let is_news = match &looked {
+            Ok(admitted) => admitted.is_first,
+            Err(denied) => matches!(denied, Denied::Copied { .. }),
+        };
+        if is_news && let Some(generation) = certificate.generation {
+            let Seen { opened, now } = seen;
+            let shown = Shown { generation, key: certificate.spki_sha256, opened, now };
+            let (name, address) = (certificate.identity.name.clone(), peer.address);
+            self.sightings.report(Sighting { name, shown, address });
+        }
+        looked.map(|admitted| admitted.principal)
+    }
 }
 
 #[cfg(test)]
@@ -197,7 +227,8 @@ mod tests {
     #[test]
     fn agents_may_only_bring_their_own() {
         for (path, roles) in METHODS {
-            let ingest = path.starts_with("/quorate.v1.IngestService/");
+            let ingest = path.starts_with("/quorate.v1.IngestService/")
+                || path.starts_with("/quorate.v1.RenewalService/");
             assert_eq!(roles.contains(&Role::Agent), ingest, "{path}");
             assert!(!ingest || *roles == AGENT, "{path}");
             assert!(!roles.contains(&Role::Aggregator), "{path}");

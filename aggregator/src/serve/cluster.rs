@@ -2,6 +2,7 @@
 
 use super::watch::{Watcher, queue};
 use crate::agents::Agents;
+use crate::identity::roster::{Held, Roster};
 use crate::limit::{Current, Reason, Refusals, Slots};
 use crate::peer::Peer;
 use crate::query::resource::usage;
@@ -12,6 +13,7 @@ use quorate_common::clock::Clock;
 use quorate_common::model::cluster::{NodeVerdict, Snapshot};
 use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness};
+use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::convert::timestamp;
 use quorate_proto::v1::cluster_service_server::ClusterService;
@@ -31,6 +33,8 @@ const PAGE_MAX: usize = 1000;
 pub struct Clusters {
     /// The newest verdicts.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Who belongs, and by which key.
+    pub roster: watch::Receiver<Arc<Roster>>,
     /// The newest values.
     pub live: Arc<Live>,
     /// History.
@@ -52,6 +56,20 @@ pub struct Clusters {
 impl Clusters {
     fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()
+    }
+
+    fn identity(&self, name: &str) -> Option<v1::NodeIdentity> {
+        let roster = self.roster.borrow();
+        let entry = roster.node(name)?;
+        let Held::Keys(keys) = &entry.held else { return None };
+        let enrolled = WallTime(keys.generation.enrolment.saturating_mul(1_000_000));
+        Some(v1::NodeIdentity {
+            generation: keys.generation.number,
+            enrolled: Some(timestamp(enrolled)),
+            certified: entry.certified.map(timestamp),
+            revoked: entry.revoked.map(timestamp),
+            frozen: entry.frozen.map(timestamp),
+        })
     }
 
     fn components(&self, node: &NodeVerdict) -> Vec<ComponentHealth> {
@@ -139,7 +157,9 @@ impl ClusterService for Clusters {
             dropped_by_cause: counts.dropped.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect(),
             series: u32::try_from(series).unwrap_or(u32::MAX),
         });
-        Ok(Response::new(v1::GetNodeResponse { node: Some(node.into()), components, resources, delivery }))
+        let identity = self.identity(&name);
+        let node = Some(node.into());
+        Ok(Response::new(v1::GetNodeResponse { node, components, resources, delivery, identity }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

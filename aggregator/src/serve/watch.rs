@@ -132,7 +132,7 @@ impl Watcher {
         let peer = self.peer.clone();
         let reason = tokio::select! {
             reason = self.carry() => reason,
-            reason = peer.expelled() => Some(Status::unauthenticated(reason)),
+            reason = peer.ending.told() => Some(Status::unauthenticated(&*reason)),
         };
         let Some(status) = reason else { return };
         let slow = status.code() == tonic::Code::ResourceExhausted;
@@ -368,7 +368,7 @@ mod tests {
     async fn an_expelled_reader_is_told_why() {
         let mut rig = start(CallLimits::default());
         assert!(rig.full().await.is_some());
-        rig.peer.expel("viewer alice revoked");
+        rig.peer.clone().end("viewer alice revoked");
         let status = rig.outbox.next().await.unwrap().unwrap_err();
         assert_eq!((status.code(), status.message()), (tonic::Code::Unauthenticated, "viewer alice revoked"));
     }

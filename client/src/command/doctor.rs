@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// Nodes whose collectors are asked for; each takes a call.
 const ASKED_MAX: usize = 1000;
 const CREDENTIAL: &str = "credential";
+const ENROL: &str =
+    "an admin makes a token with `quorate token create --user`; then `quorate enroll --force`";
+const ROLL: &str = "run `quorate-aggregator ca roll` where the aggregator is";
 
 /// Makes every check, as far as the way goes.
 pub async fn run(target: anyhow::Result<Target>, output: &mut Output) -> anyhow::Result<u8> {
@@ -67,21 +70,21 @@ async fn examine(target: &Target, findings: &mut Vec<Finding>) {
 fn credential(target: &Target, now: WallTime) -> Vec<Finding> {
     let mut findings = Vec::new();
     match Credential::load(&target.cert, &target.key) {
-        Err(error) => findings.push(Finding::failed(CREDENTIAL, chain(&error)).advise("enroll again")),
+        Err(error) => findings.push(Finding::failed(CREDENTIAL, chain(&error)).advise(ENROL)),
         Ok(own) => {
             findings.push(match peer_identity(&own.chain) {
                 Ok(peer) => Finding::ok(CREDENTIAL, format!("{} {}", peer.identity.role, peer.identity.name)),
-                Err(error) => Finding::failed(CREDENTIAL, chain(&error)).advise("enroll again"),
+                Err(error) => Finding::failed(CREDENTIAL, chain(&error)).advise(ENROL),
             });
             let leaf = own.chain.first().and_then(|leaf| validity(leaf).ok());
-            findings.extend(leaf.map(|leaf| leaf.finding("certificate", now)));
+            findings.extend(leaf.map(|leaf| leaf.finding("certificate", ENROL, now)));
         }
     }
     match load_certificates(&target.ca) {
-        Err(error) => findings.push(Finding::failed("root", chain(&error)).advise("enroll again")),
+        Err(error) => findings.push(Finding::failed("root", chain(&error)).advise(ENROL)),
         Ok(roots) => {
             let read = roots.iter().filter_map(|root| validity(root).ok());
-            findings.extend(read.map(|root| root.finding("root", now)));
+            findings.extend(read.map(|root| root.finding("root", ROLL, now)));
         }
     }
     findings

@@ -12,7 +12,8 @@ use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::identity::Role;
 use quorate_common::model::time::WallTime;
 use quorate_common::token::Token;
-use quorate_proto::enrol::{IdentityPaths, Issued, exchange};
+use quorate_proto::enrol::exchange;
+use quorate_proto::identity::{IdentityPaths, Issued};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,8 +60,8 @@ async fn enrol(token: &Token, dir: &Path, force: bool, now: WallTime) -> anyhow:
 
 /// A key means that an enrolment was finished; anything else without a pending one was put there by hand.
 fn refuse_overwriting(paths: &IdentityPaths) -> anyhow::Result<()> {
-    let IdentityPaths { key, chain, roots, aggregators, pending_key } = paths;
-    let others = [chain, roots, aggregators];
+    let IdentityPaths { key, chain, roots, aggregators, enrolment, pending_key, .. } = paths;
+    let others = [chain, roots, aggregators, enrolment];
     let unfinished = is_there(pending_key)?;
     for path in [key].into_iter().chain(others.into_iter().filter(|_| !unfinished)) {
         if is_there(path)? {
@@ -103,6 +104,7 @@ mod tests {
     use quorate_common::secret::Secret;
     use quorate_common::tls::{Credential, certificates_from_pem, client_config, enrolment_config};
     use quorate_common::tls::{load_certificates, spki_sha256};
+    use quorate_proto::v1;
     use quorate_proto::v1::enrolment_service_server::{EnrolmentService, EnrolmentServiceServer};
     use quorate_proto::v1::{EnrolRequest, EnrolResponse};
     use rcgen::{CertificateSigningRequestParams, Issuer, KeyPair, SanType};
@@ -119,12 +121,28 @@ mod tests {
             let mut asked = CertificateSigningRequestParams::from_der(&csr).unwrap();
             let uri = "spiffe://quorate/admin/ann".to_owned().try_into().unwrap();
             asked.params.subject_alt_names.push(SanType::URI(uri));
-            Ok(Response::new(EnrolResponse {
+            let issued = v1::Issued {
                 certificate_chain_pem: asked.signed_by(&self.0).unwrap().pem(),
                 roots_pem: self.1.clone(),
                 name: "ann".into(),
                 aggregators: vec!["agg.example:7443".into()],
-            }))
+                enrolment: Vec::new(),
+            };
+            Ok(Response::new(EnrolResponse { issued: Some(issued) }))
+        }
+
+        async fn challenge(
+            &self,
+            _: Request<v1::ChallengeRequest>,
+        ) -> Result<Response<v1::ChallengeResponse>, Status> {
+            Err(Status::unimplemented("nobody rejoins here"))
+        }
+
+        async fn rejoin(
+            &self,
+            _: Request<v1::RejoinRequest>,
+        ) -> Result<Response<v1::RejoinResponse>, Status> {
+            Err(Status::unimplemented("nobody rejoins here"))
         }
     }
 

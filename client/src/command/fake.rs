@@ -280,6 +280,7 @@ impl ClusterService for Fake {
             components: vec![component],
             resources: vec![usage(ResourceType::Cpu, 12.5, None), memory],
             delivery: Some(Delivery { collected: 1000, stored: 900, dropped_by_cause, series: 120 }),
+            identity: None,
         }))
     }
 
@@ -497,10 +498,7 @@ impl AdminService for Fake {
 
 #[tonic::async_trait]
 impl DiagnosticService for Fake {
-    async fn get_status(
-        &self,
-        _: Request<GetStatusRequest>,
-    ) -> Result<Response<GetStatusResponse>, Status> {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         let certificate = |subject: &str, days: i64| Certificate {
             subject: subject.into(),
             not_before: at(1000),

@@ -326,8 +326,7 @@ impl From<v1::GetStatusResponse> for view::Aggregator {
 
 impl From<v1::Configuration> for view::Configuration {
     fn from(message: v1::Configuration) -> Self {
-        let reload =
-            |last: v1::Reload| view::Reload { at: stamp(last.at), ok: last.ok, text: last.text };
+        let reload = |last: v1::Reload| view::Reload { at: stamp(last.at), ok: last.ok, text: last.text };
         view::Configuration {
             revision: message.revision,
             since: stamp(message.since),
@@ -360,11 +359,6 @@ impl From<v1::Door> for view::Door {
 
 impl From<v1::Limit> for view::Limit {
     fn from(message: v1::Limit) -> Self {
-        view::Limit {
-            key: message.key,
-            value: message.value,
-            bitten: message.bitten,
-            reason: message.reason,
-        }
+        view::Limit { key: message.key, value: message.value, bitten: message.bitten, reason: message.reason }
     }
 }

@@ -22,7 +22,7 @@ pub enum VarintError {
 
 /// Appends `value`.
 #[inline]
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -32,7 +32,7 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
 
 /// Takes one varint off the front of `bytes`.
 #[inline]
-pub(super) fn take(bytes: &mut &[u8]) -> Result<u64, VarintError> {
+pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, VarintError> {
     // Nearly all are of one or two bytes.
     match **bytes {
         [low @ 0..0x80, ref rest @ ..] => {

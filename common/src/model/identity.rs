@@ -33,6 +33,35 @@ pub struct Identity {
     pub name: Arc<str>,
 }
 
+/// Which of the keys that a node has had, one after another, a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Which enrolment of the name, by its time in milliseconds since the Unix epoch: a name that was enrolled
+    /// again begins anew, and what an earlier enrolment signed is no part of it.
+    pub enrolment: i64,
+    /// Counts the keys since then, from 1.
+    pub number: u64,
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "enrolment {} generation {}", self.enrolment, self.number)
+    }
+}
+
+impl FromStr for Generation {
+    type Err = ();
+
+    /// Accepts what [`Generation`] prints, and nothing else.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let rest = text.strip_prefix("enrolment ").ok_or(())?;
+        let (enrolment, number) = rest.split_once(" generation ").ok_or(())?;
+        let read =
+            Generation { enrolment: enrolment.parse().map_err(drop)?, number: number.parse().map_err(drop)? };
+        if read.number > 0 && read.to_string() == text { Ok(read) } else { Err(()) }
+    }
+}
+
 /// Why a URI is no identity of ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not spiffe://<trust domain>/<role>/<name>")]
@@ -103,6 +132,23 @@ mod tests {
             long.as_str(),
         ] {
             assert!(bad.parse::<Identity>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_generation_has_one_spelling() {
+        let own = Generation { enrolment: 1_795_000_000_123, number: 7 };
+        assert_eq!(own.to_string().parse(), Ok(own));
+        for bad in [
+            "",
+            "generation 7",
+            "enrolment 1 generation 0",
+            "enrolment 1 generation +1",
+            "enrolment 01 generation 1",
+            "enrolment 1 generation 1 ",
+            "enrolment 1 generation 99999999999999999999",
+        ] {
+            assert_eq!(bad.parse::<Generation>(), Err(()), "{bad}");
         }
     }
 }

@@ -120,6 +120,8 @@ pub struct Member {
     pub weight: u32,
     /// Pages are muted; the node counts as measured.
     pub maintenance: bool,
+    /// Why it is let in no longer, for people: revoked or frozen, and when. It stays a member and counts as measured.
+    pub barred: Option<Arc<str>>,
 }
 
 /// What a node said of itself when its session began.

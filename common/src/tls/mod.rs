@@ -11,7 +11,9 @@ mod pin;
 
 pub use config::{client_config, enrolment_config, pinned_config, server_config};
 pub use load::{Credential, certificates_from_pem, load_certificates, load_key};
-pub use peer::{PeerCertificate, PeerError, Validity, peer_identity, sha256, spki_sha256, validity};
+pub use peer::{
+    PeerCertificate, PeerError, Validity, peer_identity, public_key, sha256, spki_sha256, validity,
+};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use std::path::PathBuf;

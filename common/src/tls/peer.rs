@@ -1,6 +1,6 @@
 //! Who a checked chain belongs to: exactly one SPIFFE URI in the leaf, or nobody.
 
-use crate::model::identity::Identity;
+use crate::model::identity::{Generation, Identity};
 use crate::model::time::WallTime;
 use crate::terminal::finding::Finding;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -19,6 +19,8 @@ pub struct PeerCertificate {
     pub serial: Vec<u8>,
     /// When it expires.
     pub not_after: WallTime,
+    /// Which of a node's keys it is for; people's certificates do not say.
+    pub generation: Option<Generation>,
 }
 
 /// Why a certificate names nobody. The text is the same for every reason.
@@ -38,21 +40,23 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// The verdict of a doctor: a warning below a third of its life, a failure when it is not valid.
-    pub fn finding(&self, check: &str, now: WallTime) -> Finding {
+    /// The verdict of a doctor: a warning below a third of its life, a failure when it is not valid. `advice` says
+    /// how another one is had.
+    pub fn finding(&self, check: &str, advice: &str, now: WallTime) -> Finding {
         let Validity { subject, not_before, not_after } = self;
         if now < *not_before {
             let text = format!("{subject} is not valid before {not_before}");
             return Finding::failed(check, text).advise("check the clock of this machine");
         }
         if now >= *not_after {
-            return Finding::failed(check, format!("{subject} expired at {not_after}")).advise("enrol again");
+            return Finding::failed(check, format!("{subject} expired at {not_after}")).advise(advice);
         }
         let left_s = not_after.as_millis().saturating_sub(now.as_millis()) / 1000;
         let life_s = not_after.as_millis().saturating_sub(not_before.as_millis()) / 1000;
         let text = format!("{subject}, {:.1} days left, until {not_after}", left_s as f64 / 86_400.0);
         if left_s < life_s / 3 {
-            return Finding::warning(check, text).advise("renew it: less than a third of its life is left");
+            let text = format!("{text}: less than a third of its life is left");
+            return Finding::warning(check, text).advise(advice);
         }
         Finding::ok(check, text)
     }
@@ -78,12 +82,27 @@ pub fn peer_identity(certs: &[CertificateDer<'_>]) -> Result<PeerCertificate, Pe
         spki_sha256: sha256(leaf.public_key().raw),
         serial: leaf.raw_serial().to_vec(),
         not_after: WallTime(not_after),
+        generation: generation(&leaf),
     })
+}
+
+/// The one organisational unit of the subject, if that is how it reads.
+fn generation(leaf: &X509Certificate<'_>) -> Option<Generation> {
+    let mut units = leaf.subject().iter_organizational_unit();
+    match (units.next(), units.next()) {
+        (Some(unit), None) => unit.as_str().ok()?.parse().ok(),
+        _ => None,
+    }
 }
 
 /// SHA-256 of a certificate's SubjectPublicKeyInfo in DER.
 pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Result<[u8; 32], PeerError> {
     Ok(sha256(parse(certificate)?.public_key().raw))
+}
+
+/// The public key of a certificate as its signatures are checked with: for our curve, the point.
+pub fn public_key(certificate: &CertificateDer<'_>) -> Result<Vec<u8>, PeerError> {
+    Ok(parse(certificate)?.public_key().subject_public_key.data.to_vec())
 }
 
 /// SHA-256 of bytes.
@@ -156,10 +175,14 @@ mod tests {
             (9, Level::Failed, "CN=x is not valid before 1970-01-11T00:00:00.000Z"),
             (10, Level::Ok, "CN=x, 30.0 days left, until 1970-02-10T00:00:00.000Z"),
             (30, Level::Ok, "CN=x, 10.0 days left, until 1970-02-10T00:00:00.000Z"),
-            (31, Level::Warning, "CN=x, 9.0 days left, until 1970-02-10T00:00:00.000Z"),
+            (
+                31,
+                Level::Warning,
+                "CN=x, 9.0 days left, until 1970-02-10T00:00:00.000Z: less than a third of its life is left",
+            ),
             (40, Level::Failed, "CN=x expired at 1970-02-10T00:00:00.000Z"),
         ] {
-            let finding = validity.finding("certificate", day(now));
+            let finding = validity.finding("certificate", "enrol again", day(now));
             assert_eq!((finding.level, finding.text.as_str()), (level, text), "{now}");
         }
         let key = KeyPair::generate().unwrap();

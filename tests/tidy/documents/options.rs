@@ -55,6 +55,7 @@ pub const PROGRAMS: &[Program] = &[
             ("Config", "aggregator/src/config.rs"),
             ("Listen", "aggregator/src/config.rs"),
             ("Advertise", "aggregator/src/config.rs"),
+            ("identity::Config", "aggregator/src/identity/config.rs"),
             ("Limits", "aggregator/src/limit/mod.rs"),
             ("DoorLimits", "aggregator/src/limit/mod.rs"),
             ("Http2Limits", "aggregator/src/limit/mod.rs"),

@@ -3,14 +3,17 @@
 //! One connection, so one writer; each change is one transaction with its audit line, fsynced before it is
 //! published as a new [`Roster`]. Time is an argument. Plain SQL, so that PostgreSQL can take its place.
 
+mod keys;
 mod node;
 mod token;
 mod user;
 
+pub use keys::{Claim, RenewError, Settled};
 pub use node::{NodeRow, Reason};
 pub use token::{Declaration, NewToken, RedeemError, Redeemed, Subject, TokenRow, TokenState};
 
-use super::roster::{Entry, Roster};
+use super::generation::{GRACE_MAX, Keys};
+use super::roster::{Entry, Held, Roster};
 use quorate_common::model::node::Member;
 use quorate_common::model::time::WallTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -25,6 +28,8 @@ use tokio::sync::{Mutex, watch};
 pub struct Registry {
     pool: SqlitePool,
     trust_domain: Arc<str>,
+    /// How long a node's key before the present one is still accepted.
+    grace: Duration,
     roster: watch::Sender<Arc<Roster>>,
     /// Held while a view is read and published, so that an older one never follows a newer one.
     publishing: Arc<Mutex<()>>,
@@ -97,9 +102,17 @@ impl Registry {
         let registry = Registry {
             pool,
             trust_domain: trust_domain.into(),
+            grace: GRACE_MAX,
             roster: watch::Sender::new(Arc::default()),
             publishing: Arc::default(),
         };
+        registry.reload().await?;
+        Ok(registry)
+    }
+
+    /// The same, with this grace for a node's key before the present one.
+    pub async fn with_grace(self, grace: Duration) -> Result<Registry, RegistryError> {
+        let registry = Registry { grace, ..self };
         registry.reload().await?;
         Ok(registry)
     }
@@ -137,6 +150,17 @@ impl Registry {
             .into_iter()
             .map(|(at, actor, action, subject, detail)| (from_millis(at), actor, action, subject, detail));
         Ok(stamped.collect())
+    }
+
+    /// Writes that something was done on this machine.
+    pub async fn note_local(&self, action: &'static str, now: WallTime) -> Result<(), RegistryError> {
+        let change = self.pool.begin().await?;
+        self.commit(
+            change,
+            Audit { actor: "local", action, subject: "authority", detail: String::new() },
+            now,
+        )
+        .await
     }
 
     /// Writes the audit line, commits, and publishes.

@@ -1,26 +1,28 @@
 //! Nodes: rows that a redeemed token makes, and what operators do to them.
 
-use super::{Audit, Entry, Registry, RegistryError, from_hex, from_millis, to_hex, token, word};
+use super::{Audit, Entry, Held, Keys, Registry, RegistryError, from_millis, keys, to_hex, token, word};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::{Member, NodeId};
 use quorate_common::model::time::WallTime;
 use sqlx::{Row, Sqlite, Transaction, sqlite::SqliteRow};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// One node, as the registry has it.
 #[derive(Clone, Debug)]
 pub struct NodeRow {
     /// What it is declared as.
     pub member: Member,
-    /// SHA-256 of the key that it was enrolled with.
-    pub spki_sha256: [u8; 32],
-    /// Counts renewals of its key.
-    pub generation: i64,
-    /// When its present key was enrolled.
-    pub enrolled: WallTime,
+    /// Its keys, one after another.
+    pub keys: Keys,
     /// When it was revoked, if it is.
     pub revoked: Option<WallTime>,
     /// What was given as the reason; empty if nothing.
     pub revoke_reason: String,
+    /// When it was frozen, if it is.
+    pub frozen: Option<WallTime>,
+    /// When a certificate of its was last issued, if it is known.
+    pub certified: Option<WallTime>,
     /// The boot that it last reported.
     pub last_boot_id: Option<String>,
 }
@@ -34,13 +36,15 @@ impl NodeRow {
     pub(super) fn entry(&self) -> Entry {
         Entry {
             role: Role::Agent,
-            spki_sha256: self.spki_sha256,
+            held: Held::Keys(self.keys.clone()),
             revoked: self.revoked,
+            frozen: self.frozen,
+            certified: self.certified,
             node: Some(self.member.id),
         }
     }
 
-    fn read(row: &SqliteRow) -> Result<NodeRow, RegistryError> {
+    fn read(row: &SqliteRow, grace: Duration) -> Result<NodeRow, RegistryError> {
         let weight: i64 = row.try_get("weight")?;
         let member = Member {
             id: NodeId(row.try_get("id")?),
@@ -51,24 +55,37 @@ impl NodeRow {
             weight: u32::try_from(weight)
                 .map_err(|_| RegistryError::Row { what: "weight", value: weight.to_string() })?,
             maintenance: row.try_get::<i64, _>("maintenance")? != 0,
+            barred: barred(row)?,
         };
         Ok(NodeRow {
             member,
-            spki_sha256: from_hex("spki_sha256", row.try_get("spki_sha256")?)?,
-            generation: row.try_get("generation")?,
-            enrolled: from_millis(row.try_get("enrolled_ms")?),
+            keys: keys::read(row, grace)?,
             revoked: row.try_get::<Option<i64>, _>("revoked_ms")?.map(from_millis),
+            frozen: row.try_get::<Option<i64>, _>("frozen_ms")?.map(from_millis),
+            certified: row.try_get::<Option<i64>, _>("certified_ms")?.map(from_millis),
             revoke_reason: row.try_get::<Option<String>, _>("revoke_reason")?.unwrap_or_default(),
             last_boot_id: row.try_get("last_boot_id")?,
         })
     }
 }
 
+/// Why a node is let in no longer, in words.
+fn barred(row: &SqliteRow) -> Result<Option<Arc<str>>, RegistryError> {
+    let at = |column| Ok::<_, RegistryError>(row.try_get::<Option<i64>, _>(column)?.map(from_millis));
+    if let Some(at) = at("revoked_ms")? {
+        let reason: Option<&str> = row.try_get("revoke_reason")?;
+        let reason = reason.filter(|reason| !reason.is_empty()).map(|reason| format!(": {reason}"));
+        return Ok(Some(format!("revoked at {at}{}", reason.unwrap_or_default()).into()));
+    }
+    let frozen = at("frozen_ms")?;
+    Ok(frozen.map(|at| format!("frozen at {at}: its key was used in two places, enrol it again").into()))
+}
+
 impl Registry {
     /// Every node, in the order of its name.
     pub async fn list_nodes(&self) -> Result<Vec<NodeRow>, RegistryError> {
         let rows = sqlx::query("SELECT * FROM nodes ORDER BY name").fetch_all(&self.pool).await?;
-        rows.iter().map(NodeRow::read).collect()
+        rows.iter().map(|row| NodeRow::read(row, self.grace)).collect()
     }
 
     /// Refuses a node from now on. It stays a declared member. Revoking again changes nothing.
@@ -141,39 +158,42 @@ impl Registry {
     }
 }
 
-/// Gives a name to a key: a new row, or a known one if the token lets it be replaced.
+/// Gives a name to a key: a new row, or a known one if the token lets it be replaced. The answer is the
+/// enrolment: later than any before it, whatever the clock says, so that no two are taken for one.
 pub(super) async fn enrol(
     change: &mut Transaction<'_, Sqlite>,
     token: &token::Stored,
     spki_sha256: &[u8; 32],
     now: WallTime,
-) -> Result<(), RegistryError> {
+) -> Result<i64, RegistryError> {
     let sql = "UPDATE nodes SET cluster = $1, role = $2, zone = $3, weight = $4, spki_sha256 = $5, \
-               state = 'active', generation = generation + 1, enrolled_ms = $6, revoked_ms = NULL, \
-               revoke_reason = NULL WHERE name = $7 AND $8 = 1";
+               state = 'active', generation = 1, certified_ms = $6, revoked_ms = NULL, revoke_reason = NULL, \
+               previous_spki = NULL, advanced_ms = NULL, pending_spki = NULL, frozen_ms = NULL, \
+               enrolled_ms = CASE WHEN enrolled_ms < $6 THEN $6 ELSE enrolled_ms + 1 END \
+               WHERE name = $7 AND $8 = 1 RETURNING enrolled_ms";
+    let key = to_hex(spki_sha256);
     let bound = |sql: &'static str| {
-        sqlx::query(sql)
+        sqlx::query_scalar::<_, i64>(sql)
             .bind(&token.cluster)
             .bind(&token.role)
             .bind(&token.zone)
             .bind(token.weight)
-            .bind(to_hex(spki_sha256))
+            .bind(&key)
             .bind(now.as_millis())
             .bind(&token.name)
     };
-    let updated = bound(sql).bind(token.may_replace).execute(&mut **change).await?;
-    if updated.rows_affected() == 1 {
-        return Ok(());
+    if let Some(enrolment) = bound(sql).bind(token.may_replace).fetch_optional(&mut **change).await? {
+        return Ok(enrolment);
     }
     if is_known(change, &token.name).await? {
         return Err(RegistryError::Known(token.name.clone()));
     }
     let next = "UPDATE sequences SET last = last + 1 WHERE name = 'node' RETURNING last";
     let id: i64 = sqlx::query_scalar(next).fetch_one(&mut **change).await?;
-    let sql = "INSERT INTO nodes (cluster, role, zone, weight, spki_sha256, created_ms, enrolled_ms, name, \
-               state, id) VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 'active', $8)";
-    bound(sql).bind(id).execute(&mut **change).await?;
-    Ok(())
+    let sql = "INSERT INTO nodes (cluster, role, zone, weight, spki_sha256, created_ms, enrolled_ms, \
+               certified_ms, name, state, id) VALUES ($1, $2, $3, $4, $5, $6, $6, $6, $7, 'active', $8) \
+               RETURNING enrolled_ms";
+    Ok(bound(sql).bind(id).fetch_one(&mut **change).await?)
 }
 
 /// Whether a name has a row, active or revoked.

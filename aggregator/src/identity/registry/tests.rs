@@ -2,7 +2,9 @@
 
 use super::token::LIFETIME_DEFAULT;
 use super::*;
-use quorate_common::model::identity::Role;
+use crate::identity::generation::{NotRenewed, Shown};
+use crate::identity::roster::Seen;
+use quorate_common::model::identity::{Generation, Role};
 use quorate_common::model::node::{MemberRole, NodeId};
 use quorate_common::secret::Secret;
 use quorate_common::tls::PeerCertificate;
@@ -11,6 +13,8 @@ use tempfile::TempDir;
 const NOW: WallTime = WallTime(1_795_000_000_000_000_000);
 const KEY: [u8; 32] = [1; 32];
 const OTHER: [u8; 32] = [2; 32];
+const FIRST: Generation = Generation { enrolment: 1_795_000_000_000, number: 1 };
+const SEEN: Seen = Seen { opened: NOW, now: NOW };
 
 async fn open(dir: &TempDir) -> Registry {
     Registry::open(&dir.path().join("registry.db"), "q").await.unwrap()
@@ -25,13 +29,18 @@ fn node(name: &str, replace: bool) -> Subject {
 
 fn certificate(role: Role, name: &str, key: [u8; 32]) -> PeerCertificate {
     let identity = format!("spiffe://q/{role}/{name}").parse().unwrap();
-    PeerCertificate { identity, spki_sha256: key, serial: vec![1], not_after: WallTime(i64::MAX) }
+    let generation = (role == Role::Agent).then_some(FIRST);
+    PeerCertificate { identity, spki_sha256: key, serial: vec![1], not_after: WallTime(i64::MAX), generation }
 }
 
 fn access(registry: &Registry, name: &str, key: [u8; 32]) -> String {
+    access_as(registry, name, (FIRST, key))
+}
+
+fn access_as(registry: &Registry, name: &str, (generation, key): (Generation, [u8; 32])) -> String {
     let roster = registry.roster().borrow().clone();
-    let result = roster.authorize(&certificate(Role::Agent, name, key));
-    result.map_or_else(|denied| denied.to_string(), |_| "allowed".to_owned())
+    let own = PeerCertificate { generation: Some(generation), ..certificate(Role::Agent, name, key) };
+    roster.authorize(&own, SEEN).map_or_else(|denied| denied.to_string(), |_| "allowed".to_owned())
 }
 
 async fn enrol(registry: &Registry, subject: Subject, key: [u8; 32]) -> Result<Redeemed, RedeemError> {
@@ -106,11 +115,11 @@ async fn a_known_name_needs_replace() {
     assert_eq!(late.to_string(), known, "also for a token made before");
     assert_eq!(access(&registry, "n1", KEY), "allowed");
     let id = registry.list_nodes().await.unwrap()[0].member.id;
-    enrol(&registry, node("n1", true), OTHER).await.unwrap();
+    let again = enrol(&registry, node("n1", true), OTHER).await.unwrap().generation.unwrap();
     assert_eq!(access(&registry, "n1", KEY), "node n1 was enrolled again with another key");
-    assert_eq!(access(&registry, "n1", OTHER), "allowed");
+    assert_eq!(access_as(&registry, "n1", (again, OTHER)), "allowed");
     let row = &registry.list_nodes().await.unwrap()[0];
-    assert_eq!((row.member.id, row.generation), (id, 2), "its history stays its own");
+    assert_eq!((row.member.id, row.keys.generation), (id, again), "its history stays its own");
 }
 
 #[tokio::test]
@@ -156,10 +165,10 @@ async fn a_restart_knows_everybody() {
     assert_eq!(access(&registry, "n1", KEY), "allowed");
     assert_eq!(access(&registry, "n2", OTHER), format!("node n2 revoked at {NOW}"));
     let alice = certificate(Role::Viewer, "alice", [3; 32]);
-    assert_eq!(registry.roster().borrow().authorize(&alice).unwrap().role, Role::Viewer);
+    assert_eq!(registry.roster().borrow().authorize(&alice, SEEN).unwrap().principal.role, Role::Viewer);
     assert_eq!(registry.note_boot(NodeId(1), "b2").await.unwrap().as_deref(), Some("b1"));
     registry.revoke_user("admin", "alice", "left", NOW).await.unwrap();
-    let denied = registry.roster().borrow().authorize(&alice).unwrap_err().to_string();
+    let denied = registry.roster().borrow().authorize(&alice, SEEN).unwrap_err().to_string();
     assert_eq!(denied, format!("viewer alice revoked at {NOW}"));
 }
 
@@ -212,4 +221,64 @@ async fn declarations_are_checked_and_named() {
     check(node("n1", false), Some(0), "lifetime is 0ns").await;
     check(node("n1", false), Some(86_401), "lifetime is 86401s").await;
     assert!(registry.list_tokens(NOW).await.unwrap().is_empty());
+}
+
+/// Shows the `number`th key, which is [number; 32], on a connection of its own.
+fn claim(number: u8, at: WallTime) -> Claim<'static> {
+    let generation = Generation { number: number.into(), ..FIRST };
+    let shown = Shown { generation, key: [number; 32], opened: at, now: at };
+    Claim { name: "n1", shown, address: "192.0.2.1:1".parse().unwrap() }
+}
+
+#[tokio::test]
+async fn keys_follow_one_another_and_a_copy_freezes_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    let renew = async |from: u8, to: u8, at| {
+        let renewed = registry.renew(claim(from, at), &[to; 32], "renew").await;
+        renewed.map(|generation| generation.number).map_err(|error| error.to_string())
+    };
+    let same = NotRenewed::SameKey.to_string();
+    assert_eq!(renew(1, 1, NOW).await, Err(same));
+    assert_eq!(renew(1, 2, NOW).await, Ok(2));
+    assert_eq!(renew(1, 2, NOW).await, Ok(2), "again with the same key");
+    assert_eq!(registry.settle(claim(1, NOW)).await.unwrap(), Settled::Unchanged, "not used yet");
+    assert_eq!(registry.settle(claim(2, NOW)).await.unwrap(), Settled::Advanced);
+    assert_eq!(registry.settle(claim(2, NOW)).await.unwrap(), Settled::Unchanged);
+    assert_eq!(renew(1, 2, NOW).await, Ok(2), "an answer that came too late is given again");
+    assert_eq!(renew(1, 3, NOW).await, Err("the certificate was followed by generation 2".to_owned()));
+    // Renewing with a key that was not used before is its first use.
+    assert_eq!(renew(2, 3, NOW).await, Ok(3));
+    assert_eq!(renew(3, 4, NOW).await, Ok(4));
+    assert_eq!(registry.list_nodes().await.unwrap()[0].keys.generation.number, 3);
+
+    let late = later(Duration::from_secs(61));
+    let copied = "generation 2 of node n1 is already used; identity frozen";
+    assert_eq!(renew(2, 9, late).await, Err(copied.to_owned()));
+    assert!(access(&registry, "n1", [3; 32]).starts_with("node n1 frozen at"), "both are refused");
+    let gone = "node n1 may not renew: it is revoked, frozen or not enrolled";
+    assert_eq!(renew(3, 4, late).await, Err(gone.to_owned()));
+    assert_eq!(registry.settle(claim(3, late)).await.unwrap(), Settled::Unchanged);
+    let actions: Vec<String> = registry.audit(20).await.unwrap().into_iter().map(|line| line.2).collect();
+    assert!(actions.contains(&"freeze".to_owned()) && actions.contains(&"advance".to_owned()), "{actions:?}");
+    registry.close().await;
+
+    let registry = open(&dir).await;
+    assert!(access(&registry, "n1", [3; 32]).starts_with("node n1 frozen at"), "also after a restart");
+    let fresh = enrol(&registry, node("n1", true), OTHER).await.unwrap().generation.unwrap();
+    assert_eq!(access_as(&registry, "n1", (fresh, OTHER)), "allowed", "enrolling again thaws it");
+}
+
+#[tokio::test]
+async fn a_registry_from_an_older_copy_learns_what_it_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = open(&dir).await;
+    enrol(&registry, node("n1", false), KEY).await.unwrap();
+    assert_eq!(registry.settle(claim(7, NOW)).await.unwrap(), Settled::Advanced);
+    assert_eq!(registry.list_nodes().await.unwrap()[0].keys.current, [7; 32]);
+    let detail = &registry.audit(1).await.unwrap()[0].4;
+    assert!(detail.contains("did not know"), "{detail}");
+    assert!(registry.certified_before(later(Duration::from_secs(1))).await.unwrap() == ["node n1"]);
+    assert!(registry.certified_before(NOW).await.unwrap().is_empty());
 }

@@ -6,8 +6,8 @@
 //!      └──revoke──→ revoked
 //! ```
 
-use super::{Audit, Registry, RegistryError, from_hex, from_millis, node, to_hex, user, word};
-use quorate_common::model::identity::Role;
+use super::{Audit, Held, Registry, RegistryError, from_hex, from_millis, node, to_hex, user, word};
+use quorate_common::model::identity::{Generation, Role};
 use quorate_common::model::node::{MemberRole, is_name};
 use quorate_common::model::time::WallTime;
 use quorate_common::secret::Secret;
@@ -101,6 +101,8 @@ pub struct Redeemed {
     pub role: Role,
     /// Node or person.
     pub name: String,
+    /// Which of a node's keys this is: the first of its enrolment. People have none.
+    pub generation: Option<Generation>,
 }
 
 /// Why a token was refused. For our own log: a caller is told nothing of it.
@@ -202,10 +204,9 @@ impl Registry {
         } else if now >= token.expires {
             return Err(RedeemError::Expired(name));
         }
-        let redeemed = Redeemed { role: token.kind, name: name.clone() };
         if let Some(used_by) = token.used_spki {
             drop(change);
-            return self.repeat(redeemed, &used_by, spki_sha256);
+            return self.repeat(token.kind, name, (&used_by, spki_sha256));
         }
         // The condition decides between two at once, on any database.
         let claim = "UPDATE tokens SET used_ms = $1, used_spki = $2 WHERE id = $3 AND used_ms IS NULL";
@@ -213,13 +214,17 @@ impl Registry {
         if claim.execute(&mut *change).await?.rows_affected() != 1 {
             return Err(RedeemError::Used(name));
         }
+        let mut generation = None;
         match token.kind {
-            Role::Agent => node::enrol(&mut change, &token, spki_sha256, now).await?,
+            Role::Agent => {
+                let enrolment = node::enrol(&mut change, &token, spki_sha256, now).await?;
+                generation = Some(Generation { enrolment, number: 1 });
+            }
             role => user::put(&mut change, (&name, role.as_str()), spki_sha256, now).await?,
         }
         let detail = format!("{}, id {id}, key {}", token.kind, to_hex(spki_sha256));
         self.commit(change, Audit { actor: &name, action: "enrol", subject: &name, detail }, now).await?;
-        Ok(redeemed)
+        Ok(Redeemed { role: token.kind, name, generation })
     }
 
     /// All tokens, the newest first.
@@ -240,15 +245,22 @@ impl Registry {
     }
 
     /// A used token once more: only its own key, and only while what it made is still in force.
-    fn repeat(&self, made: Redeemed, used_by: &[u8; 32], key: &[u8; 32]) -> Result<Redeemed, RedeemError> {
+    fn repeat(
+        &self,
+        role: Role,
+        name: String,
+        (used_by, key): (&[u8; 32], &[u8; 32]),
+    ) -> Result<Redeemed, RedeemError> {
         if used_by != key {
-            return Err(RedeemError::Used(made.name));
+            return Err(RedeemError::Used(name));
         }
-        if self.roster.borrow().holds(made.role, &made.name, key) {
-            Ok(made)
-        } else {
-            Err(RedeemError::Gone(made.name))
-        }
+        let roster = self.roster.borrow();
+        let Some(entry) = roster.holder(role, &name, key) else { return Err(RedeemError::Gone(name)) };
+        let generation = match &entry.held {
+            Held::Keys(keys) => Some(keys.generation),
+            Held::Key(_) => None,
+        };
+        Ok(Redeemed { role, name, generation })
     }
 }
 

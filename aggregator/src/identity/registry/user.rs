@@ -1,7 +1,7 @@
 //! People: rows that `init` or a redeemed token makes.
 
 use super::node::{check_reason, found};
-use super::{Audit, Entry, Reason, Registry, RegistryError, from_hex, from_millis, to_hex, word};
+use super::{Audit, Entry, Held, Reason, Registry, RegistryError, from_hex, from_millis, to_hex, word};
 use quorate_common::model::identity::Role;
 use quorate_common::model::time::WallTime;
 use sqlx::{Sqlite, Transaction};
@@ -40,6 +40,14 @@ impl Registry {
         self.commit(change, line, now).await
     }
 
+    /// Everybody, node or person, whose certificate was last issued before `at`, and who is in force.
+    pub async fn certified_before(&self, at: WallTime) -> Result<Vec<String>, RegistryError> {
+        let sql = "SELECT 'node ' || name FROM nodes WHERE state = 'active' AND COALESCE(certified_ms, 0) < $1 \
+                   UNION ALL SELECT role || ' ' || name FROM users \
+                   WHERE state = 'active' AND COALESCE(certified_ms, 0) < $1 ORDER BY 1";
+        Ok(sqlx::query_scalar(sql).bind(at.as_millis()).fetch_all(&self.pool).await?)
+    }
+
     /// All people by name.
     pub(super) async fn people(&self) -> Result<HashMap<Arc<str>, Entry>, RegistryError> {
         let sql = "SELECT name, role, spki_sha256, revoked_ms FROM users";
@@ -48,8 +56,10 @@ impl Registry {
         let entry = |(name, role, spki, revoked): (String, String, String, Option<i64>)| {
             let entry = Entry {
                 role: word("role", &role)?,
-                spki_sha256: from_hex("spki_sha256", &spki)?,
+                held: Held::Key(from_hex("spki_sha256", &spki)?),
                 revoked: revoked.map(from_millis),
+                frozen: None,
+                certified: None,
                 node: None,
             };
             Ok((name.into(), entry))
@@ -65,9 +75,10 @@ pub(super) async fn put(
     spki_sha256: &[u8; 32],
     now: WallTime,
 ) -> Result<(), RegistryError> {
-    let sql = "INSERT INTO users (name, role, state, spki_sha256, created_ms) \
-               VALUES ($1, $2, 'active', $3, $4) ON CONFLICT (name) DO UPDATE SET role = excluded.role, \
-               state = 'active', spki_sha256 = excluded.spki_sha256, revoked_ms = NULL, revoke_reason = NULL";
+    let sql = "INSERT INTO users (name, role, state, spki_sha256, created_ms, certified_ms) \
+               VALUES ($1, $2, 'active', $3, $4, $4) ON CONFLICT (name) DO UPDATE SET role = excluded.role, \
+               state = 'active', spki_sha256 = excluded.spki_sha256, revoked_ms = NULL, revoke_reason = NULL, \
+               certified_ms = excluded.certified_ms";
     sqlx::query(sql)
         .bind(name)
         .bind(role)

@@ -3,7 +3,6 @@
 //! ```text
 //!   preface ──24 bytes──→ first request ──it came──→ life (without a certificate) or settled
 //!      └──── deadline ────────┴─────── deadline ───────────┴────────→ closed ←── too many empty frames
-//!   expelled ──→ farewell, 500 ms for last words ──────────────────→ closed
 //! ```
 
 use super::limit::{Counters, Place, Refusal};
@@ -28,8 +27,6 @@ use tonic::transport::server::Connected;
 
 /// Bytes of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
-/// How long streams of a peer that is expelled have for their last words.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// TLS over TCP, server side.
 pub type Tls = tokio_rustls::server::TlsStream<TcpStream>;
@@ -71,7 +68,6 @@ enum Phase {
     Request,
     Life,
     Settled,
-    Farewell,
 }
 
 /// What goes with the connection: who knows of it, what it holds until it is dropped, who counts.
@@ -89,7 +85,6 @@ pub struct Connection {
     tls: Tls,
     peer: Arc<Peer>,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
-    expelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
     /// Runs while it takes no bytes.
@@ -104,7 +99,6 @@ impl Connection {
         Connection {
             tls,
             closed: Box::pin(peer.close.clone().cancelled_owned()),
-            expelled: Some(Box::pin(peer.leaving().clone().cancelled_owned())),
             peer,
             phase: Phase::Preface,
             timer: Some(Box::pin(tokio::time::sleep(millis(kept.limits.door.preface_deadline_ms)))),
@@ -140,10 +134,6 @@ impl Connection {
         if self.closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the server"));
         }
-        if self.expelled.as_mut().is_some_and(|expelled| expelled.as_mut().poll(cx).is_ready()) {
-            self.expelled = None;
-            self.enter(Phase::Farewell, Some(FAREWELL));
-        }
         while let Some(timer) = &mut self.timer {
             ready!(timer.as_mut().poll(cx));
             if let Some(error) = self.over() {
@@ -167,7 +157,7 @@ impl Connection {
             }
             Phase::Request => Refusal::Request(millis(door.request_deadline_ms)),
             Phase::Life => Refusal::Life(millis(door.anonymous_life_ms)),
-            Phase::Settled | Phase::Farewell => return Some(self.end("closed by the server")),
+            Phase::Settled => return None,
         };
         Some(self.refuse(&refusal))
     }
@@ -221,11 +211,7 @@ impl AsyncRead for Connection {
         if let Poll::Ready(error) = self.poll_over(cx) {
             return Poll::Ready(Err(error));
         }
-        let read = ready!(Pin::new(&mut self.tls).poll_read(cx, buffer));
-        if read.is_err() || buffer.filled().len() == before {
-            self.peer.hang_up();
-        }
-        read?;
+        ready!(Pin::new(&mut self.tls).poll_read(cx, buffer))?;
         Poll::Ready(self.look(&buffer.filled()[before..]))
     }
 }

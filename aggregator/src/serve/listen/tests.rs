@@ -3,9 +3,12 @@
 use super::*;
 use crate::identity::ca::Authority;
 use crate::identity::init::{Initialised, Options as InitOptions, init};
+use crate::identity::keeper;
 use crate::identity::registry::{Declaration, NewToken, Registry, Subject};
+use crate::serve::auth::Gate;
 use crate::serve::auth::{AuthLayer, enforce};
 use crate::serve::enrol::Enrolment;
+use crate::serve::issue::Issuer;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::MemberRole;
@@ -82,8 +85,12 @@ async fn start(limits: Limits) -> World {
     let shutdown = Shutdown::new();
 
     let (listener, enrolment) = listen(tls::enrolment_config(own.clone(), &roots).unwrap(), limits).await;
-    let aggregators = vec!["127.0.0.1:7443".to_owned()];
-    let service = Enrolment::new(registry.clone(), authority.clone(), aggregators, Arc::new(SystemClock));
+    let issuer = Issuer {
+        authority: watch::channel(authority.clone()).1,
+        aggregators: watch::channel(["127.0.0.1:7443".to_owned()].into()).1,
+        enrolment: watch::channel(["127.0.0.1:7442".to_owned()].into()).1,
+    };
+    let service = Enrolment::new(registry.clone(), issuer, Arc::new(SystemClock)).unwrap();
     let (incoming, stop) = (listener.start(&shutdown), shutdown.clone());
     let server = tonic::transport::Server::builder().add_service(service.into_server());
     tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });
@@ -91,11 +98,12 @@ async fn start(limits: Limits) -> World {
     let (listener, door) = listen(tls::server_config(own, &roots).unwrap(), limits).await;
     let (incoming, stop) = (listener.start(&shutdown), shutdown.clone());
     let (_, health) = tonic_health::server::health_reporter();
-    let layer = AuthLayer::new(registry.roster());
+    let sightings = keeper::start(registry.clone(), &shutdown);
+    let gate = Gate { roster: registry.roster(), sightings, clock: Arc::new(SystemClock) };
+    let layer = AuthLayer::new(gate.clone());
     let server = tonic::transport::Server::builder().layer(layer).add_service(health);
     tokio::spawn(async move { server.serve_with_incoming_shutdown(incoming, stop.asked()).await });
-    let enforcer =
-        enforce(door.connections.clone(), registry.roster(), Arc::new(SystemClock), shutdown.clone());
+    let enforcer = enforce(door.connections.clone(), gate, shutdown.clone());
     tokio::spawn(enforcer);
     World { dir, made, registry, authority, shutdown, door, enrolment }
 }
@@ -123,7 +131,7 @@ impl World {
             token_secret: token.secret.expose().to_vec(),
             csr: CertificateParams::default().serialize_request(key).unwrap().der().to_vec(),
         };
-        let answer = EnrolmentServiceClient::new(channel).enrol(request).await?.into_inner();
+        let answer = EnrolmentServiceClient::new(channel).enrol(request).await?.into_inner().issued.unwrap();
         let chain = tls::certificates_from_pem(answer.certificate_chain_pem.as_bytes(), "answer").unwrap();
         let key = key.serialize_der().try_into().unwrap();
         assert_eq!(answer.aggregators, ["127.0.0.1:7443"]);
