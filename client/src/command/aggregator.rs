@@ -87,7 +87,7 @@ fn door(door: &Door, marks: Marks) -> Text {
         0 => line,
         errors => {
             let style = Style::Bad;
-            line.with(style, format!("  {} accepting failed: {}", marks.of(style), count(errors, "time")))
+            line.with(style, format!("  {} accepting failed: {}", marks.of(style), count(*errors, "time")))
         }
     }
 }
