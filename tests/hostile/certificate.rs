@@ -1,9 +1,10 @@
 //! Rows 1 to 13: whoever does not speak TLS as we do, or shows a certificate that is not right.
 
-use crate::forge::{Leaf, Stolen, client, key};
+use crate::forge::{Leaf, Stolen, client};
 use crate::raw::{self, Raw, from, plain, rest};
 use crate::siege::Siege;
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
+use quorate_tests::door::Files;
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use std::sync::Arc;
@@ -170,13 +171,13 @@ async fn row_13_other_keys(siege: &Siege, stolen: &Stolen) {
         let expect = (16, "node honest-0 was enrolled again with another key".to_owned());
         assert_eq!(answer(siege, 13, &config).await, expect, "{algorithm:?}");
     }
-    // With the key that the registry has, a leaf is good, whoever made it.
-    let key: KeyPair = key(&siege.cluster.dir().join("nodes/honest-0/honest-0.key"));
-    let leaf = stolen.client(Leaf { key: Some(key), ..Leaf::of("spiffe://quorate/agent/honest-0") });
-    assert_eq!(answer(siege, 13, &leaf).await.0, 7);
-    let good =
-        client(&quorate_tests::door::Files::below(&siege.cluster.dir().join("nodes/honest-0"), "honest-0"));
-    assert_eq!(answer(siege, 13, &good).await.0, 7);
+    // With the key that the registry has, and as its generation, a leaf is good, whoever made it.
+    let files = Files::below(&siege.cluster.dir().join("nodes/honest-0"), "honest-0");
+    assert_eq!(answer(siege, 13, &stolen.client(Leaf::like(&files))).await.0, 7);
+    assert_eq!(answer(siege, 13, &client(&files)).await.0, 7);
+    let (code, text) =
+        answer(siege, 13, &stolen.client(Leaf { generation: None, ..Leaf::like(&files) })).await;
+    assert_eq!(code, 16, "without its generation: {text}");
 }
 
 #[tokio::test]

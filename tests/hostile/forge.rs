@@ -2,14 +2,15 @@
 
 use crate::siege::Siege;
 use quorate_common::clock::{Clock, SystemClock};
-use quorate_common::tls::{Credential, client_config, load_certificates};
+use quorate_common::model::identity::Generation;
+use quorate_common::tls::{Credential, client_config, load_certificates, peer_identity};
+use quorate_tests::door::Files;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType, SignatureAlgorithm,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Leaf {
     pub key: Option<KeyPair>,
     /// Subject alternative names in DER, instead of the URIs.
     pub raw_names: Option<Vec<u8>>,
+    /// Which key of its node it is for.
+    pub generation: Option<Generation>,
 }
 
 impl Leaf {
@@ -38,12 +41,23 @@ impl Leaf {
             algorithm: &rcgen::PKCS_ECDSA_P256_SHA256,
             key: None,
             raw_names: None,
+            generation: None,
         }
+    }
+
+    /// Another one for the owner of a credential, with its key.
+    pub fn like(files: &Files) -> Leaf {
+        let own = peer_identity(&load_certificates(&files.cert).unwrap()).unwrap();
+        let key = KeyPair::from_pem(&std::fs::read_to_string(&files.key).unwrap()).unwrap();
+        Leaf { key: Some(key), generation: own.generation, ..Leaf::of(&own.identity.to_string()) }
     }
 
     fn params(&self) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "hostile");
+        if let Some(generation) = self.generation {
+            params.distinguished_name.push(DnType::OrganizationalUnitName, generation.to_string());
+        }
         let epoch = rcgen::date_time_ymd(1970, 1, 1);
         let now = SystemClock.now().wall.as_millis() / 1000;
         let at = |seconds: i64| epoch + Duration::from_secs((now + seconds).unsigned_abs());
@@ -168,12 +182,7 @@ impl Stolen {
 }
 
 /// The client of a credential in files.
-pub fn client(files: &quorate_tests::door::Files) -> Arc<ClientConfig> {
+pub fn client(files: &Files) -> Arc<ClientConfig> {
     let own = Credential::load(&files.cert, &files.key).unwrap();
     Arc::new(client_config(&load_certificates(&files.ca).unwrap(), Some(own)).unwrap())
-}
-
-/// The key of a credential in files.
-pub fn key(file: &Path) -> KeyPair {
-    KeyPair::from_pem(&std::fs::read_to_string(file).unwrap()).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Rows 6, 11, 14 to 16 and 47: agents with a good certificate that go too far, or whose time is over.
 
-use crate::forge::{Leaf, Stolen, client, key};
+use crate::forge::{Leaf, Stolen, client};
 use crate::honest::{Session, group};
 use crate::raw::{Raw, from};
 use crate::siege::Siege;
@@ -20,8 +20,7 @@ async fn end(session: &mut Session) -> (Code, String) {
 
 async fn row_6_expired_while_it_streams(siege: &Siege, stolen: &Stolen) {
     let files = siege.node("expiring").await;
-    let leaf =
-        Leaf { not_after: 4, key: Some(key(&files.key)), ..Leaf::of("spiffe://quorate/agent/expiring") };
+    let leaf = Leaf { not_after: 4, ..Leaf::like(&files) };
     let mut session = Session::open(siege.grpc(), stolen.client(leaf), 600).await.unwrap();
     let (code, text) = end(&mut session).await;
     assert_eq!(code, Code::Unauthenticated, "{text}");
