@@ -211,8 +211,8 @@ impl Agent {
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
         let finished = notifier.stopping(shutdown.finished(STOP_DEADLINE)).await;
-        if let Some(task) = shutdown.panicked() {
-            return Err(Failure::Failed(format!("task `{task}` panicked")));
+        if let Some(part) = shutdown.failed() {
+            return Err(Failure::Failed(format!("`{part}` failed, see above")));
         }
         if finished {
             Ok(())

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -323,8 +324,8 @@ impl Aggregator {
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
         let finished = notifier.stopping(shutdown.finished(STOP_DEADLINE)).await;
-        if let Some(task) = shutdown.panicked() {
-            return Err(Failure::Failed(format!("task `{task}` panicked")));
+        if let Some(part) = shutdown.failed() {
+            return Err(Failure::Failed(format!("`{part}` failed, see above")));
         }
         if finished {
             Ok(())
@@ -337,6 +338,8 @@ impl Aggregator {
 /// Lets go of what is older than is kept.
 async fn expire(store: Arc<Embedded>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
     let mut every = tokio::time::interval(EXPIRE_EVERY);
+    // After a pause of ours once is enough.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shutdown.asked() => return,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   running ──signal──→ asked ──all tasks returned──→ stopped (exit 0)
-//!      └──a task panics──→┘ └──deadline or 2nd signal──→ abandoned (exit 1; after a panic, too)
+//!      └───a part fails───→┘ └──deadline or 2nd signal──→ abandoned (exit 1; after a failure, too)
 //! ```
 
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
-    panicked: Arc<OnceLock<&'static str>>,
+    failed: Arc<OnceLock<&'static str>>,
 }
 
 impl Shutdown {
@@ -69,9 +69,16 @@ impl Shutdown {
         }));
     }
 
-    /// The first task that panicked: the program must not end as if all were well, or nobody starts it again.
-    pub fn panicked(&self) -> Option<&'static str> {
-        self.panicked.get().copied()
+    /// Asks everybody to stop because a part of the program has failed.
+    pub fn fail(&self, part: &'static str) {
+        // Only the first is remembered.
+        self.failed.set(part).ok();
+        self.ask();
+    }
+
+    /// The first part that failed: the program must not end as if all were well, or nobody starts it again.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.failed.get().copied()
     }
 
     /// Waits until all tasks have returned; `false` if some had not by the deadline.
@@ -120,9 +127,7 @@ impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if !self.done && std::thread::panicking() {
             tracing::error!(task = self.name, "task panicked, stopping");
-            // Only the first is remembered.
-            self.shutdown.panicked.set(self.name).ok();
-            self.shutdown.ask();
+            self.shutdown.fail(self.name);
         }
     }
 }
@@ -146,6 +151,6 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.spawn("test", async { panic!("expected by this test") });
         tokio::time::timeout(Duration::from_secs(5), shutdown.asked()).await.unwrap();
-        assert_eq!(shutdown.panicked(), Some("test"));
+        assert_eq!(shutdown.failed(), Some("test"));
     }
 }

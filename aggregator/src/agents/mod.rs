@@ -5,6 +5,9 @@
 //! that happens again and again, for then two hosts have one identity. Questions travel over the session, answers come back over another connection and meet their question here.
 
 pub mod delivery;
+mod swap;
+
+pub use swap::Arrival;
 
 use delivery::Delivery;
 use quorate_common::error::Kind;
@@ -12,11 +15,11 @@ use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{
     AggregatorMessage, Rate, RecorderRange, Request, RequestKind, Response, ResponseBody,
 };
-use quorate_common::model::time::BootTime;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swap::Swaps;
 use tokio::sync::{mpsc, oneshot};
 
 /// Commands that may wait. Senders wait for room: every command is one small step.
@@ -31,10 +34,6 @@ const SAMPLES_MAX: usize = 100_000;
 
 /// Parts of one answer.
 const PARTS_MAX: usize = 1024;
-/// A session that takes over this often within [`SWAPS_WINDOW`] is one of two hosts with one identity.
-const SWAPS_MAX: usize = 3;
-const SWAPS_WINDOW: Duration = Duration::from_secs(60);
-
 /// What is asked of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -120,15 +119,6 @@ pub enum Ended {
     },
     /// The node was revoked or forgotten.
     Removed,
-}
-
-/// Where a session comes from, and when.
-#[derive(Clone, Copy, Debug)]
-pub struct Arrival {
-    /// From where.
-    pub from: SocketAddr,
-    /// When.
-    pub at: BootTime,
 }
 
 enum Command {
@@ -247,19 +237,7 @@ impl Agents {
 struct Node {
     delivery: Arc<Delivery>,
     session: Option<Current>,
-    /// When sessions took over from one another, the last minute of it.
-    swaps: VecDeque<BootTime>,
-}
-
-impl Node {
-    /// Notes that a session takes over from one that is still there; how often that was, if it was too often.
-    fn swap(&mut self, now: BootTime) -> Option<usize> {
-        self.swaps.push_back(now);
-        while self.swaps.front().is_some_and(|first| now.since(*first) > SWAPS_WINDOW) {
-            self.swaps.pop_front();
-        }
-        (self.swaps.len() > SWAPS_MAX).then_some(self.swaps.len())
-    }
+    swaps: Swaps,
 }
 
 struct Current {
@@ -313,7 +291,7 @@ impl Owner {
         let flapping = older.and_then(|older| {
             // One that has ended meanwhile, and was not detached yet, was not taken over from.
             let there = older.ended.send(Ended::Superseded { by: arrival.from }).is_ok();
-            there.then(|| node.swap(arrival.at)).flatten()
+            there.then(|| node.swaps.count(arrival.at)).flatten()
         });
         Attached { delivery: node.delivery.clone(), questions: inbox, ended, flapping, number: self.next }
     }
@@ -419,6 +397,7 @@ fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
 mod tests {
     use super::*;
     use quorate_common::model::process::ProcessRow;
+    use quorate_common::model::time::BootTime;
 
     const NODE: NodeId = NodeId(1);
     const SOON: Duration = Duration::from_secs(5);
