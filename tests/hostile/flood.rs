@@ -1,11 +1,14 @@
-//! Rows 23 to 26, 28 and 29: whoever does too much of something.
+//! Rows 23 to 26, 28 and 29, and of row 79 the descriptors: whoever does too much of something.
 
 use crate::forge::client;
 use crate::raw::{Closed, Raw, from, plain};
 use crate::siege::{Siege, resident};
 use crate::wire::{self, frame};
+use quorate_proto::v1;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 const HEALTH: &str = "/quorate.v1.ClusterService/GetHealth";
 const WATCH: &str = "/quorate.v1.ClusterService/Watch";
@@ -140,8 +143,50 @@ async fn row_29_heads_without_messages(siege: &Siege) {
     assert!(grown <= 16 << 20, "grew by {grown} bytes");
 }
 
+/// Without descriptors nobody gets in, and nothing spins: a line in five seconds says so, and who is in stays.
+async fn row_79_no_descriptors(siege: &Siege) {
+    let pid = siege.cluster.aggregator.pid;
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+    let process = Some(Pid::from_raw(pid.try_into().unwrap()).unwrap());
+    // It inherited ours.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let old = prlimit(process, Resource::Nofile, Rlimit { current: Some(open), maximum }).unwrap();
+    let waiting: Vec<TcpStream> = {
+        let mut waiting = Vec::new();
+        for _ in 0..5 {
+            waiting.push(plain(from(79), siege.grpc()).await.unwrap());
+        }
+        waiting
+    };
+    let errors = |status: v1::GetStatusResponse| status.doors[0].accept_errors;
+    let (before, begin) = (cpu_ticks(pid), quorate_tests::cluster::now());
+    let mut look = tokio::time::interval(Duration::from_millis(250));
+    let failing = tokio::time::timeout(Duration::from_secs(20), async {
+        while errors(siege.cluster.status().await) < 20 {
+            look.tick().await;
+        }
+    });
+    failing.await.expect("accepting fails");
+    let took = quorate_tests::cluster::now().since(begin);
+    assert!(took >= Duration::from_millis(1500), "it backs off: twenty failures in {took:?}");
+    let busy = Duration::from_millis(10 * (cpu_ticks(pid) - before));
+    assert!(busy < took / 2, "{busy:?} of {took:?}: it spins");
+    let said = siege.cluster.aggregator.log().matches("failed to accept connections").count();
+    assert!((1..=2).contains(&said), "{said} lines");
+    prlimit(process, Resource::Nofile, old).unwrap();
+    drop(waiting);
+    assert_eq!(siege.raw(79).await.call(1, HEALTH, b"").await.status().0, 0, "it goes on by itself");
+}
+
+/// Processor time of a process, in hundredths of a second.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
 #[tokio::test]
-async fn rows_23_to_29() {
+async fn rows_23_to_29_and_79() {
     let siege = Siege::begin(50, &[]).await;
     row_29_heads_without_messages(&siege).await;
     tokio::join!(
@@ -151,5 +196,6 @@ async fn rows_23_to_29() {
         row_28_too_many_streams(&siege),
     );
     row_26_frames_without_content(&siege).await;
+    row_79_no_descriptors(&siege).await;
     siege.end("floods").await;
 }
