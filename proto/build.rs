@@ -5,7 +5,7 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const FILES: &[&str] = &["model", "ingest", "enrolment", "cluster", "query", "admin"];
+const FILES: &[&str] = &["model", "ingest", "enrolment", "cluster", "query", "admin", "diagnostic"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files: Vec<String> = FILES.iter().map(|name| format!("quorate/v1/{name}.proto")).collect();

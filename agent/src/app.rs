@@ -210,7 +210,11 @@ impl Agent {
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        if notifier.stopping(shutdown.finished(STOP_DEADLINE)).await {
+        let finished = notifier.stopping(shutdown.finished(STOP_DEADLINE)).await;
+        if let Some(part) = shutdown.failed() {
+            return Err(Failure::Failed(format!("`{part}` failed, see above")));
+        }
+        if finished {
             Ok(())
         } else {
             Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))

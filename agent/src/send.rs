@@ -85,6 +85,7 @@ impl Ended {
                     | Code::FailedPrecondition
                     | Code::PermissionDenied
                     | Code::Unauthenticated
+                    | Code::OutOfRange
                     | Code::ResourceExhausted
                     | Code::Aborted
             ),
@@ -231,6 +232,7 @@ impl Sender {
         let (mut session, hello) = Session::begin(&self.me, &self.spool, self.clock.now());
         stream.send(hello).await?;
         let mut check = tokio::time::interval(Duration::from_secs(1));
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.turned();
             let effect = tokio::select! {

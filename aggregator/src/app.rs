@@ -1,6 +1,7 @@
 //! Wiring: parse, build, run. The only file that sees every stage.
 
 mod authority;
+mod certificate;
 mod doors;
 mod reload;
 mod status;
@@ -9,18 +10,21 @@ mod upkeep;
 use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
 use crate::config::Config;
+use crate::evaluate;
 use crate::identity::ca::Authority;
 use crate::identity::generation::grace;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
+use crate::limit::{Bound, Limits, Refusals, Slots};
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
 use crate::serve::cluster::Clusters;
+use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
 use crate::store::Append;
 use crate::store::embedded::Embedded;
-use crate::store::live::Live;
+use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
@@ -31,11 +35,16 @@ use quorate_common::model::time::WallTime;
 use quorate_common::notify::{Notifier, Progress, Pulse};
 use quorate_common::program::Failure;
 use quorate_common::shutdown::Shutdown;
+use quorate_common::telemetry::Telling;
 use quorate_common::{durable, telemetry};
+use reload::{Live, Reload};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -51,10 +60,10 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => start(&cli.run),
         Some(Command::Run(run)) => start(&run),
-        Some(Command::CheckConfig { common }) => configure(&common).map(drop),
+        Some(Command::CheckConfig { common }) => configure(&(&common).into()).map(drop),
         Some(Command::Ca(change)) => authority::change(&change),
         Some(Command::Init(init)) => {
-            let config = configure(&init.common)?;
+            let (config, _) = configure(&(&init.common).into())?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
             runtime()?.block_on(initialise(config, init))
         }
@@ -62,34 +71,52 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
 }
 
 fn start(run: &Run) -> Result<(), Failure> {
-    let mut config = configure(&run.common)?;
-    config.listen.grpc = run.listen_grpc.unwrap_or(config.listen.grpc);
-    config.listen.enrol = run.listen_enrol.unwrap_or(config.listen.enrol);
+    let loading = Loading { common: run.common.clone(), listen: (run.listen_grpc, run.listen_enrol) };
+    let (config, files) = configure(&loading)?;
     let environment = Environment::capture();
-    telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
+    let telling = telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
     let notifier = Notifier::from_environment(&environment).map_err(|error| Failure::failed(&error))?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::new();
-        let aggregator = build(config, &shutdown).await?;
+        let aggregator = build(config, files, telling, &shutdown).await?;
         shutdown.ask_on_signal().map_err(|error| Failure::failed(&error))?;
         if run.stop_on_stdin_eof {
             shutdown.ask_on_stdin_eof().map_err(|error| Failure::failed(&error))?;
         }
-        aggregator.run(run, notifier, shutdown).await
+        aggregator.run((run, loading), notifier, shutdown).await
     })
 }
 
-/// The configuration as files, environment and flags have it.
-fn configure(common: &Common) -> Result<Config, Failure> {
+/// Where the configuration is, and the flags that win over it: the same at start and at each reload.
+pub struct Loading {
+    common: Common,
+    /// Of gRPC, and of enrolment.
+    listen: (Option<SocketAddr>, Option<SocketAddr>),
+}
+
+impl From<&Common> for Loading {
+    fn from(common: &Common) -> Loading {
+        Loading { common: common.clone(), listen: (None, None) }
+    }
+}
+
+/// The configuration as files, environment and flags have it, and the files.
+fn configure(loading: &Loading) -> Result<(Config, Vec<PathBuf>), Failure> {
+    let Loading { common, listen } = loading;
     let loaded = load::<Config>("aggregator", common.config.as_deref(), &Environment::capture());
-    let mut config = loaded.map_err(|error| Failure::configuration(&error))?.value;
+    let loaded = loaded.map_err(|error| Failure::configuration(&error))?;
+    loaded.value.check().map_err(|error| {
+        Failure::configuration(&loaded.problem("aggregator", error.field, &error.to_string()))
+    })?;
+    let mut config = loaded.value;
     if let Some(dir) = &common.dir {
         config.state_dir.clone_from(dir);
     }
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
-    config.check().map_err(|error| Failure::configuration(&error))?;
-    Ok(config)
+    config.listen.grpc = listen.0.unwrap_or(config.listen.grpc);
+    config.listen.enrol = listen.1.unwrap_or(config.listen.enrol);
+    Ok((config, loaded.files))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -128,11 +155,30 @@ async fn initialise(config: Config, flags: Init) -> Result<(), Failure> {
 struct Aggregator {
     doors: Doors,
     services: Services,
-    judge: (crate::evaluate::Config, judge::Inputs, watch::Sender<Arc<Snapshot>>),
+    judge: (judge::Inputs, watch::Sender<Arc<Snapshot>>),
+    settings: Settings,
     agents: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
     store: Arc<Embedded>,
     clock: Arc<dyn Clock>,
     _lock: StateLock,
+}
+
+/// What a reload changes.
+struct Settings {
+    config: Config,
+    telling: Telling,
+    limits: watch::Sender<Arc<Limits>>,
+    evaluate: watch::Sender<evaluate::Config>,
+    shown: watch::Sender<Configuration>,
+}
+
+impl Settings {
+    fn new(config: Config, files: Vec<PathBuf>, telling: Telling, now: WallTime) -> Settings {
+        let limits = watch::Sender::new(Arc::new(config.limits));
+        let evaluate = watch::Sender::new(config.evaluate.clone());
+        let shown = Configuration { revision: 1, since: now, files, ..Configuration::default() };
+        Settings { config, telling, limits, evaluate, shown: watch::Sender::new(shown) }
+    }
 }
 
 /// What lies in the state directory.
@@ -162,25 +208,35 @@ impl State {
 }
 
 /// Opens what is on disk and binds the ports; accepts nobody yet.
-async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failure> {
+async fn build(
+    config: Config,
+    files: Vec<PathBuf>,
+    telling: Telling,
+    shutdown: &Shutdown,
+) -> Result<Aggregator, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let started = clock.now().wall;
     let State { paths, registry, lock } = State::open(&config).await?;
-    let doors = Doors::open(&config, &paths).await.map_err(|error| Failure::failed(&error))?;
-    let (live, store) = (Arc::new(Live::default()), Arc::new(Embedded::default()));
+    let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
+    let settings = Settings::new(config, files, telling, started);
+    let (live, store) = (Arc::new(Newest::default()), Arc::new(Embedded::default()));
     let (agents, agents_task) = Agents::new();
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
     let inputs = judge::Inputs {
+        config: settings.evaluate.subscribe(),
         observations: inbox,
         roster: registry.roster(),
         live: live.clone(),
         clock: clock.clone(),
         pulse: Pulse::default(),
     };
+    let (limits, refusals) = (settings.limits.subscribe(), Refusals::new(clock.clone()));
     let services = Services {
         ingest: Ingest {
             name: doors.name(),
-            limits: config.limits,
+            limits: limits.clone(),
+            refusals: refusals.clone(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -195,6 +251,9 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
             store: store.clone(),
             agents: agents.clone(),
             clock: clock.clone(),
+            limits: limits.clone(),
+            watchers: Slots::default(),
+            refusals: refusals.clone(),
             shutdown: shutdown.clone(),
         },
         queries: Queries {
@@ -206,41 +265,57 @@ async fn build(config: Config, shutdown: &Shutdown) -> Result<Aggregator, Failur
         },
         admin: Admin {
             registry: registry.clone(),
-            enrolment_addresses: doors.enrolment_addresses.clone(),
+            enrolment_addresses: doors.advertised.enrol(),
             authority: doors.authority(),
             agents,
             live,
             store: store.clone(),
             clock: clock.clone(),
         },
+        limits,
+        refusals,
+        configuration: settings.shown.subscribe(),
         registry,
         clock: clock.clone(),
     };
-    tracing::info!(limits = ?config.limits, "limits of one agent");
-    tracing::info!(limits = ?config.listen.limits, "limits of each port");
-    let judge = (config.evaluate, inputs, publish);
+    tracing::info!(limits = %line(&settings.config.limits), "limits");
     let agents = Box::pin(agents_task);
-    Ok(Aggregator { doors, services, judge, agents, store, clock, _lock: lock })
+    Ok(Aggregator { doors, services, judge: (inputs, publish), settings, agents, store, clock, _lock: lock })
+}
+
+/// All limits in one line: `door.connections_max=20000 …`.
+fn line(limits: &Limits) -> String {
+    let pair = |bound: Bound| format!("{}={}", bound.key.trim_start_matches("limits."), bound.value);
+    limits.bounds().into_iter().map(pair).collect::<Vec<_>>().join(" ")
 }
 
 impl Aggregator {
-    async fn run(self, run: &Run, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
-        let (config, inputs, publish) = self.judge;
+    async fn run(
+        self,
+        (run, loading): (&Run, Loading),
+        notifier: Notifier,
+        shutdown: Shutdown,
+    ) -> Result<(), Failure> {
+        let (inputs, publish) = self.judge;
         let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
         let snapshots = publish.subscribe();
-        shutdown.spawn("judge", judge::run(config, inputs, publish, shutdown.clone()));
+        shutdown.spawn("judge", judge::run(inputs, publish, shutdown.clone()));
         shutdown.spawn("expiry", expire(self.store, self.clock.clone(), shutdown.clone()));
         let registry = self.services.registry.clone();
-        shutdown.spawn("upkeep", upkeep::run(registry, self.clock, shutdown.clone()));
+        shutdown.spawn("upkeep", upkeep::run(registry, self.clock.clone(), shutdown.clone()));
         // Ends when the last handle is gone; nothing waits for it.
-        drop(tokio::spawn(self.agents));
+        shutdown.watch("agents", self.agents);
         let ready = self.doors.ready();
         // Before anybody is told that it runs: the signal would end a program that does not expect it.
         let hangups = signal(SignalKind::hangup()).map_err(|error| Failure::failed(&error))?;
-        let (registry, clock) = (self.services.registry.clone(), self.services.clock.clone());
-        let certificate =
-            self.doors.serve(self.services, &shutdown).map_err(|error| Failure::failed(&error))?;
-        let reload = reload::Reload { registry, certificate, notifier: notifier.clone(), clock };
+        let registry = self.services.registry.clone();
+        let served = self.doors.serve(self.services, &shutdown);
+        let (certificate, advertised) = served.map_err(|error| Failure::failed(&error))?;
+        let Settings { config, telling, limits, evaluate, shown } = self.settings;
+        let live = Live { telling, limits, evaluate, advertised };
+        let (notifier_then, clock) = (notifier.clone(), self.clock);
+        let reload =
+            Reload { loading, config, live, shown, registry, certificate, notifier: notifier_then, clock };
         shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
         let status = move || status::line(&snapshots.borrow());
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
@@ -251,7 +326,11 @@ impl Aggregator {
         }
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        if notifier.stopping(shutdown.finished(STOP_DEADLINE)).await {
+        let finished = notifier.stopping(shutdown.finished(STOP_DEADLINE)).await;
+        if let Some(part) = shutdown.failed() {
+            return Err(Failure::Failed(format!("`{part}` failed, see above")));
+        }
+        if finished {
             Ok(())
         } else {
             Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))
@@ -262,6 +341,8 @@ impl Aggregator {
 /// Lets go of what is older than is kept.
 async fn expire(store: Arc<Embedded>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
     let mut every = tokio::time::interval(EXPIRE_EVERY);
+    // After a pause of ours once is enough.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = shutdown.asked() => return,

@@ -1,7 +1,7 @@
 //! The aggregator's configuration: the configurations of its stages, where it listens, and where its state is.
 
-use crate::receive::admit::Limits;
-use crate::{evaluate, identity, serve::listen};
+use crate::limit::Limits;
+use crate::{evaluate, identity};
 use quorate_common::telemetry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -19,7 +19,7 @@ pub struct Config {
     pub advertise: Advertise,
     /// How long certificates are good for.
     pub identity: identity::Config,
-    /// What one agent may do.
+    /// How much anybody may.
     pub limits: Limits,
     /// How nodes and clusters are judged.
     pub evaluate: evaluate::Config,
@@ -28,15 +28,13 @@ pub struct Config {
 }
 
 /// The section `[listen]`.
-#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// gRPC with mutual TLS, for agents and clients.
     pub grpc: SocketAddr,
     /// Enrolment, for whoever has a token and no certificate yet.
     pub enrol: SocketAddr,
-    /// What callers of each port may do.
-    pub limits: listen::Limits,
 }
 
 /// Why a configuration is refused.
@@ -54,7 +52,7 @@ pub struct ConfigError {
 }
 
 /// The section `[advertise]`: `host:port`. Empty: the hosts that `init` was given, with the ports listened on.
-#[derive(Clone, Debug, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Advertise {
     /// What enrolment tells agents to connect to, each `host:port`; empty: the hosts that `init` was given, with
@@ -81,19 +79,14 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        Listen { grpc: at(7443), enrol: at(7442), limits: listen::Limits::default() }
+        Listen { grpc: at(7443), enrol: at(7442) }
     }
 }
 
-/// The longest deadline: a day.
-const DEADLINE_MS_MAX: u64 = 86_400_000;
-/// The most of what is counted one by one in memory.
-const COUNT_MAX: u64 = 10_000_000;
 /// Ten seconds to thirty days: a node that is away for longer than that may not come back by itself either.
 const NODE_LEAF_S: RangeInclusive<u64> = 10..=30 * 86_400;
 /// A minute to three years.
 const PERSON_LEAF_S: RangeInclusive<u64> = 60..=1_095 * 86_400;
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Config {
     /// Refuses what cannot work: limits that would let nobody in, or everything.
@@ -102,33 +95,37 @@ impl Config {
     ///
     /// The first field that is wrong.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let (door, agent) = (&self.listen.limits, &self.limits);
-        range("listen.limits.connections_max", door.connections_max, 1..=COUNT_MAX)?;
-        range("listen.limits.unproven_per_address_max", door.unproven_per_address_max, 1..=COUNT_MAX)?;
-        range("listen.limits.admission_wait_ms", door.admission_wait_ms, 0..=DEADLINE_MS_MAX)?;
-        range("listen.limits.handshakes_max", door.handshakes_max, 1..=COUNT_MAX)?;
-        range("listen.limits.handshake_deadline_ms", door.handshake_deadline_ms, 1..=DEADLINE_MS_MAX)?;
-        range("listen.limits.preface_deadline_ms", door.preface_deadline_ms, 1..=DEADLINE_MS_MAX)?;
-        range("listen.limits.anonymous_life_ms", door.anonymous_life_ms, 1..=DEADLINE_MS_MAX)?;
-        range("identity.node_leaf_s", self.identity.node_leaf_s, NODE_LEAF_S)?;
-        range("identity.person_leaf_s", self.identity.person_leaf_s, PERSON_LEAF_S)?;
-        range("limits.series_per_node_max", agent.series_per_node_max, 1..=COUNT_MAX)?;
-        range("limits.message_bytes_max", agent.message_bytes_max as u64, 1024..=BYTES_MAX)?;
-        range("limits.frame_bytes_max", agent.frame_bytes_max as u64, 1024..=BYTES_MAX)?;
-        range("limits.messages_per_s_max", agent.messages_per_s_max, 1..=COUNT_MAX)?;
-        range("limits.messages_burst_max", agent.messages_burst_max, 1..=COUNT_MAX)?;
-        range("limits.groups_max", agent.groups_max, 1..=COUNT_MAX)?;
-        range("limits.interval_ms_max", agent.interval_ms_max, 100..=DEADLINE_MS_MAX)
+        let identity = [
+            ("identity.node_leaf_s", u64::from(self.identity.node_leaf_s), NODE_LEAF_S),
+            ("identity.person_leaf_s", u64::from(self.identity.person_leaf_s), PERSON_LEAF_S),
+        ];
+        let limits = self.limits.bounds().into_iter().map(|bound| (bound.key, bound.value, bound.allowed));
+        let wrong = identity.into_iter().chain(limits).find(|(_, value, allowed)| !allowed.contains(value));
+        wrong.map_or(Ok(()), |(field, value, allowed)| {
+            Err(ConfigError { field, value, min: *allowed.start(), max: *allowed.end() })
+        })
     }
-}
 
-fn range(
-    field: &'static str,
-    value: impl Into<u64>,
-    allowed: RangeInclusive<u64>,
-) -> Result<(), ConfigError> {
-    let (value, min, max) = (value.into(), *allowed.start(), *allowed.end());
-    if allowed.contains(&value) { Ok(()) } else { Err(ConfigError { field, value, min, max }) }
+    /// The keys and sections that differ and that are read at start only.
+    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
+        let log = |config: &Config| (config.log.format, config.log.colour);
+        let parts = [
+            ("state_dir", self.state_dir != new.state_dir),
+            ("listen.grpc", self.listen.grpc != new.listen.grpc),
+            ("listen.enrol", self.listen.enrol != new.listen.enrol),
+            ("identity", self.identity != new.identity),
+            ("log.format, log.colour", log(self) != log(new)),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+
+    /// What is in force when `new` was loaded while the program runs: all of it but what is read at start only.
+    #[must_use]
+    pub fn merged(&self, new: Config) -> Config {
+        let log = telemetry::Config { level: new.log.level, ..self.log };
+        let (state_dir, listen) = (self.state_dir.clone(), self.listen.clone());
+        Config { state_dir, listen, identity: self.identity, log, ..new }
+    }
 }
 
 #[cfg(test)]
@@ -146,18 +143,37 @@ mod tests {
     fn refuses_by_name() {
         for (text, expect) in [
             ("", "fine"),
-            ("[listen.limits]\nconnections_max = 5\nadmission_wait_ms = 0", "fine"),
+            ("[limits.door]\nconnections_max = 5\nadmission_wait_ms = 0", "fine"),
             ("[evaluate.quorum_need]\na = 1", "fine"),
             (
-                "[listen.limits]\nhandshakes_max = 0",
-                "`listen.limits.handshakes_max` is 0, expected 1 to 10000000",
+                "[limits.door]\nhandshakes_max = 0",
+                "`limits.door.handshakes_max` is 0, expected 1 to 10000000",
             ),
-            ("[limits]\nmessage_bytes_max = 1", "`limits.message_bytes_max` is 1, expected 1024 to 67108864"),
+            (
+                "[limits.agent]\nmessage_bytes_max = 1",
+                "`limits.agent.message_bytes_max` is 1, expected 1024 to 67108864",
+            ),
             ("[evaluate.quorum_need]\na = 0", "invalid value: integer `0`, expected a nonzero u32"),
         ] {
             assert_eq!(check(text), expect, "{text}");
         }
-        let typing = check("[listen.limits]\nhandshake_deadline = 5");
+        let typing = check("[limits.door]\nhandshake_deadline = 5");
         assert!(typing.starts_with("unknown field `handshake_deadline`"), "{typing}");
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named_and_not_taken() {
+        let old = Config::default();
+        let mut new = Config { state_dir: "/elsewhere".into(), ..Config::default() };
+        new.listen.grpc.set_port(1);
+        new.limits.door.connections_max = 7;
+        new.log.level = telemetry::Level::Debug;
+        assert_eq!(old.needs_restart(&new), ["state_dir", "listen.grpc"]);
+        let merged = old.merged(new);
+        assert!(old.needs_restart(&merged).is_empty());
+        assert_eq!((merged.limits.door.connections_max, merged.log.level), (7, telemetry::Level::Debug));
+        // A new key is compared in one place or taken over in the other: look at both.
+        let keys = serde_json::to_value(&old).unwrap().as_object().unwrap().len();
+        assert_eq!(keys, 7, "every section has been thought of");
     }
 }

@@ -25,6 +25,8 @@ pub const OBSERVATIONS_MAX: usize = 4096;
 
 /// What the task reads, and the one thing that it says.
 pub struct Inputs {
+    /// How to judge, now and later.
+    pub config: watch::Receiver<Config>,
     /// What happens on streams.
     pub observations: mpsc::Receiver<Observation>,
     /// Who belongs.
@@ -38,14 +40,9 @@ pub struct Inputs {
 }
 
 /// Judges until asked to stop.
-pub async fn run(
-    config: Config,
-    mut inputs: Inputs,
-    publish: watch::Sender<Arc<Snapshot>>,
-    shutdown: Shutdown,
-) {
-    let needs = config.quorum_need.clone();
-    let mut judge = Judge::new(config, inputs.clock.now());
+pub async fn run(mut inputs: Inputs, publish: watch::Sender<Arc<Snapshot>>, shutdown: Shutdown) {
+    let mut needs = inputs.config.borrow().quorum_need.clone();
+    let mut judge = Judge::new(inputs.config.borrow_and_update().clone(), inputs.clock.now());
     let mut doubts = BTreeSet::new();
     inputs.roster.mark_changed();
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -55,6 +52,12 @@ pub async fn run(
             biased;
             () = shutdown.asked() => return,
             Some(seen) = inputs.observations.recv() => judge.observe(seen.node, seen.event, seen.at),
+            Ok(()) = inputs.config.changed() => {
+                let config = inputs.config.borrow_and_update().clone();
+                needs.clone_from(&config.quorum_need);
+                judge.configure(config);
+                inputs.roster.mark_changed();
+            }
             Ok(()) = inputs.roster.changed() => {
                 let roster = inputs.roster.borrow_and_update().clone();
                 judge.declare(roster.members());

@@ -3,6 +3,8 @@
 //! ```text
 //!   receive → store ← query        evaluate ← judge (its task)
 //!                └───────── serve ─────┘
+//!
+//!   peer, limit: who calls, and how much anybody may; for receive and serve
 //! ```
 //!
 //! Agents and people are told apart by the registry in [`identity`], on every call.
@@ -15,6 +17,8 @@ pub mod config;
 pub mod evaluate;
 pub mod identity;
 pub mod judge;
+pub mod limit;
+pub mod peer;
 pub mod query;
 pub mod receive;
 pub mod serve;

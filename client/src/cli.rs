@@ -99,6 +99,8 @@ pub enum Command {
     Token(crate::command::token::Args),
     /// Show who changed what and when, and who was refused
     Audit(crate::command::audit::Args),
+    /// Show how the aggregator itself does: configuration, certificates, limits and how often they bit
+    Aggregator(crate::command::aggregator::Args),
     /// Run an aggregator and agents of your own on this machine, to look around
     Demo(crate::command::demo::Args),
     /// Find out what keeps you or a node from being heard; exits with 0, 1 (warnings) or 2 (failures)

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -86,6 +87,25 @@ impl Environment {
     /// The value of a variable; `None` if it is not set or empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+impl<T> Loaded<T> {
+    /// Where the value of a key (sections joined by dots) comes from: `aggregator.toml:12:3`, or a variable. `None`
+    /// for a default.
+    pub fn place(&self, key: &str) -> Option<String> {
+        let within = |outer: &str| key == outer || key.starts_with(&format!("{outer}."));
+        let variable = self.variables.iter().rev().find(|(_, set)| within(set)).map(|(name, _)| name.clone());
+        variable.or_else(|| {
+            let mut nothing = Vec::new();
+            self.files.iter().rev().find_map(|file| document::place(file, &read(file, &mut nothing)?, key))
+        })
+    }
+
+    /// What is wrong with a key that could be read and cannot be used; `message` names it.
+    pub fn problem(&self, program: &str, key: &str, message: &str) -> ConfigError {
+        let place = self.place(key).unwrap_or_else(|| format!("{program} configuration"));
+        ConfigError { problems: vec![Problem { place, message: message.to_owned() }] }
     }
 }
 
@@ -173,10 +193,15 @@ fn expand(path: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
 
 fn read(file: &Path, problems: &mut Vec<Problem>) -> Option<String> {
     let mut text = String::new();
-    let limited =
-        File::open(file).and_then(|opened| opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
+    let limited = File::open(file).and_then(|opened| {
+        // Asked of the open file, so that it cannot be another one by the time it is read.
+        let mode = opened.metadata()?.permissions().mode() & 0o7777;
+        Ok((mode, opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?))
+    });
     match limited {
-        Ok(bytes) if bytes as u64 <= FILE_BYTES_MAX => return Some(text),
+        // Whoever may write it says what the program does.
+        Ok((mode, _)) if mode & 0o022 != 0 => problems.push(Problem::exposed(file, mode)),
+        Ok((_, bytes)) if bytes as u64 <= FILE_BYTES_MAX => return Some(text),
         Ok(_) => problems.push(Problem::large(file)),
         Err(error) => problems.push(Problem::unreadable(file, &error)),
     }

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!   running ──signal──→ asked ──all tasks returned──→ stopped (exit 0)
-//!                         └──deadline or 2nd signal──→ abandoned (exit 1)
+//!      └───a part fails───→┘ └──deadline or 2nd signal──→ abandoned (exit 1; after a failure, too)
 //! ```
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 pub struct Shutdown {
     token: CancellationToken,
     tasks: TaskTracker,
+    failed: Arc<OnceLock<&'static str>>,
 }
 
 impl Shutdown {
@@ -52,6 +54,31 @@ impl Shutdown {
             task.await;
             stop.done = true;
         }));
+    }
+
+    /// Starts a task that the end of the program does not wait for. A panic in it stops the program, too.
+    pub fn watch<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = StopOnPanic { name, shutdown: self.clone(), done: false };
+        drop(tokio::spawn(async move {
+            let mut stop = stop;
+            task.await;
+            stop.done = true;
+        }));
+    }
+
+    /// Asks everybody to stop because a part of the program has failed.
+    pub fn fail(&self, part: &'static str) {
+        // Only the first is remembered.
+        self.failed.set(part).ok();
+        self.ask();
+    }
+
+    /// The first part that failed: the program must not end as if all were well, or nobody starts it again.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.failed.get().copied()
     }
 
     /// Waits until all tasks have returned; `false` if some had not by the deadline.
@@ -100,7 +127,7 @@ impl Drop for StopOnPanic {
     fn drop(&mut self) {
         if !self.done && std::thread::panicking() {
             tracing::error!(task = self.name, "task panicked, stopping");
-            self.shutdown.ask();
+            self.shutdown.fail(self.name);
         }
     }
 }
@@ -124,5 +151,6 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.spawn("test", async { panic!("expected by this test") });
         tokio::time::timeout(Duration::from_secs(5), shutdown.asked()).await.unwrap();
+        assert_eq!(shutdown.failed(), Some("test"));
     }
 }

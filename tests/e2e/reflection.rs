@@ -170,7 +170,7 @@ async fn both_versions_of_reflection_describe_all_that_is_served() {
     let new: BTreeSet<String> = v1::services(channel).await.into_iter().collect();
     let old: BTreeSet<String> = v1alpha::services(channel).await.into_iter().collect();
     assert_eq!(new, old);
-    for name in ["ClusterService", "QueryService", "AdminService", "IngestService"] {
+    for name in ["ClusterService", "QueryService", "AdminService", "DiagnosticService", "IngestService"] {
         assert!(new.contains(&format!("quorate.v1.{name}")), "{new:?}");
     }
     for name in ["health.v1.Health", "reflection.v1.ServerReflection", "reflection.v1alpha.ServerReflection"]

@@ -59,8 +59,9 @@ impl Aggregator {
         let incoming = Listener::new("enrolment", tcp, config, Limits::default()).start(&shutdown);
         let issuer = Issuer {
             authority: watch::channel(authority).1,
-            aggregators: ["127.0.0.1:7443".to_owned(), "agg.example:7443".to_owned()].into(),
-            enrolment: [address.clone()].into(),
+            aggregators: watch::channel(["127.0.0.1:7443".to_owned(), "agg.example:7443".to_owned()].into())
+                .1,
+            enrolment: watch::channel([address.clone()].into()).1,
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let refusals = Refusals::start(registry.clone(), clock.clone(), &shutdown);

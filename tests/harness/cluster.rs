@@ -10,6 +10,7 @@ use quorate_proto::v1;
 use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
 use quorate_proto::v1::create_token_request::Subject;
+use quorate_proto::v1::diagnostic_service_client::DiagnosticServiceClient;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
 use quorate_proto::v1::{Liveness, MemberRole, Role};
 use rustix::process::Signal;
@@ -24,6 +25,8 @@ use tonic::transport::Channel;
 /// The aggregator listens this soon, and a whole cluster is up this soon, on a loaded machine too.
 pub const UP_MAX: Duration = Duration::from_secs(30);
 const ANY_PORT: &str = "127.0.0.1:0";
+/// The aggregator's configuration, where there is one.
+const CONFIG: &str = "aggregator.toml";
 
 /// A cluster whose aggregator runs.
 #[derive(Debug)]
@@ -63,11 +66,16 @@ pub fn now() -> BootTime {
 impl Cluster {
     /// An aggregator of its own, without nodes.
     pub async fn start(programs: Programs) -> Cluster {
-        Cluster::start_with(programs, &[]).await
+        Cluster::configured(programs, &[], None).await
     }
 
     /// The same with some variables in the aggregator's environment.
     pub async fn start_with(programs: Programs, variables: &[(&str, &str)]) -> Cluster {
+        Cluster::configured(programs, variables, None).await
+    }
+
+    /// The same with a configuration file, too, which [`Cluster::configure`] writes anew.
+    pub async fn configured(programs: Programs, variables: &[(&str, &str)], config: Option<&str>) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
@@ -75,6 +83,9 @@ impl Cluster {
         let init = [&init, &[state.as_os_str()][..]].concat();
         let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;
         assert_eq!(ended.code, Some(0), "init: {}", ended.stderr);
+        if let Some(text) = config {
+            std::fs::write(dir.path().join(CONFIG), text).unwrap();
+        }
         let variables: Vec<_> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let at = (ANY_PORT, ANY_PORT);
@@ -82,6 +93,14 @@ impl Cluster {
         let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
         Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
+    }
+
+    /// Writes the configuration file anew; the aggregator reads it when it is told to.
+    pub fn configure(&self, text: &str) {
+        // A file that is being written is half a configuration: it is put in its place whole.
+        let whole = self.dir().join("aggregator.toml.new");
+        std::fs::write(&whole, text).unwrap();
+        std::fs::rename(&whole, self.dir().join(CONFIG)).unwrap();
     }
 
     /// An aggregator and voters that are up.
@@ -94,6 +113,11 @@ impl Cluster {
         }
         cluster.until_all("up", names, Liveness::Up, UP_MAX).await;
         (cluster, agents)
+    }
+
+    /// The aggregator and the directory alone, for whoever starts others on it.
+    pub fn into_parts(self) -> (Process, TempDir) {
+        (self.aggregator, self.dir)
     }
 
     /// Stops the aggregator and starts it again where it was.
@@ -217,6 +241,12 @@ impl Cluster {
         AdminServiceClient::new(self.channel.clone())
     }
 
+    /// How the aggregator itself does, asked for now.
+    pub async fn status(&self) -> v1::GetStatusResponse {
+        let mut service = DiagnosticServiceClient::new(self.channel.clone());
+        service.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner()
+    }
+
     /// A node, asked for now.
     pub async fn node(&self, name: &str) -> v1::GetNodeResponse {
         let request = v1::GetNodeRequest { name: name.into() };
@@ -266,7 +296,10 @@ async fn listen(
     let flags =
         ["run", "--stop-on-stdin-eof", "--listen-grpc", grpc, "--listen-enrol", enrol].map(OsStr::new);
     let files = [OsStr::new("--dir"), state.as_ref(), "--ready-file".as_ref(), ready.as_ref()];
-    let args = [&flags[..], &files[..]].concat();
+    let config = dir.join(CONFIG);
+    let configured = [OsStr::new("--config"), config.as_ref()];
+    let configured = if config.try_exists().unwrap() { &configured[..] } else { &[] };
+    let args = [&flags[..], &files[..], configured].concat();
     let variables: Vec<_> = variables.iter().map(|(name, value)| (&**name, &**value)).collect();
     let mut aggregator = Process::start_with(dir, "aggregator", &programs.aggregator, (&args, &variables));
     let mut look = tokio::time::interval(Duration::from_millis(20));

@@ -4,7 +4,7 @@ use quorate_agent::encode::{Cutter, GroupInfo, NewSeries, Round};
 use quorate_agent::session::{Introduction, Session as AgentSession};
 use quorate_agent::spool::{Config, Spool};
 use quorate_aggregator::agents::delivery::{Cause, Delivery};
-use quorate_aggregator::receive::admit::Limits;
+use quorate_aggregator::limit::AgentLimits as Limits;
 use quorate_aggregator::receive::session::{NodeHandle, Session as AggregatorSession, Step};
 use quorate_aggregator::store::embedded::Embedded;
 use quorate_aggregator::store::live::Live;

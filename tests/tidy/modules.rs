@@ -35,15 +35,17 @@ const AGENT: &[Layer] = &[
 
 const AGGREGATOR: &[Layer] = &[
     ("identity", &[]),
+    ("peer", &["identity"]),
+    ("limit", &["peer"]),
     ("agents", &[]),
     ("store", &[]),
-    ("receive", &["store", "identity", "agents"]),
+    ("receive", &["peer", "limit", "store", "identity", "agents"]),
     ("query", &["store"]),
     ("evaluate", &["store", "query"]),
     ("judge", &["store", "identity", "evaluate"]),
     ("alert", &["store", "query", "evaluate"]),
     ("notify", &["store", "query", "evaluate", "alert"]),
-    ("serve", &["store", "identity", "agents", "query", "evaluate", "alert", "notify"]),
+    ("serve", &["peer", "limit", "store", "identity", "agents", "query", "evaluate", "alert", "notify"]),
 ];
 
 /// Put the program together.

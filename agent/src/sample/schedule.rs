@@ -173,7 +173,7 @@ async fn watch(commands: SyncSender<Command>, mut end: oneshot::Receiver<()>, sh
         _ = &mut end => {
             if !shutdown.is_asked() {
                 tracing::error!("the sampling thread has ended, stopping");
-                shutdown.ask();
+                shutdown.fail("sample");
             }
             return;
         }

@@ -1,10 +1,13 @@
 //! The task that owns what is shared between the connections of one agent: which session is the current
 //! one, its ledgers, and the questions that wait for an answer.
 //!
-//! Commands come in by a bounded channel. A node has one session: a second one ends the first. Questions
-//! travel over the session, answers come back over another connection and meet their question here.
+//! Commands come in by a bounded channel. A node has one session: a second one ends the first, and is told so when
+//! that happens again and again, for then two hosts have one identity. Questions travel over the session, answers come back over another connection and meet their question here.
 
 pub mod delivery;
+mod swap;
+
+pub use swap::Arrival;
 
 use delivery::Delivery;
 use quorate_common::error::Kind;
@@ -13,10 +16,11 @@ use quorate_common::model::session::{
     AggregatorMessage, Rate, RecorderRange, Request, RequestKind, Response, ResponseBody,
 };
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swap::Swaps;
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 /// Commands that may wait. Senders wait for room: every command is one small step.
 const COMMANDS_MAX: usize = 256;
@@ -28,6 +32,8 @@ const ROWS_MAX: usize = 65_536;
 /// Samples of one answer, from the recorder; what an agent sends beyond is dropped with its series.
 const SAMPLES_MAX: usize = 100_000;
 
+/// Parts of one answer.
+const PARTS_MAX: usize = 1024;
 /// What is asked of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -100,14 +106,29 @@ pub struct Attached {
     pub delivery: Arc<Delivery>,
     /// Questions to send.
     pub questions: mpsc::Receiver<AggregatorMessage>,
-    /// Cancelled when a later session of the same node takes over, or the node may no longer send.
-    pub ended: CancellationToken,
+    /// Says why this session has to end, when it has to.
+    pub ended: oneshot::Receiver<Ended>,
+    /// How often within a minute sessions of this node took over from one another, if that is too often.
+    pub flapping: Option<usize>,
     number: u64,
+}
+
+/// Why a session is ended from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// A later session of the same node took over.
+    Superseded {
+        /// Where it comes from.
+        by: SocketAddr,
+    },
+    /// The node was revoked or forgotten.
+    Removed,
 }
 
 enum Command {
     Attach {
         node: NodeId,
+        arrival: Arrival,
         reply: oneshot::Sender<Attached>,
     },
     Detach {
@@ -163,8 +184,8 @@ impl Agents {
     }
 
     /// Makes a session the current one of its node.
-    pub async fn attach(&self, node: NodeId) -> Option<Attached> {
-        self.call(|reply| Command::Attach { node, reply }).await
+    pub async fn attach(&self, node: NodeId, arrival: Arrival) -> Option<Attached> {
+        self.call(|reply| Command::Attach { node, arrival, reply }).await
     }
 
     /// A session is over; `true` if it still was the current one of its node.
@@ -220,12 +241,13 @@ impl Agents {
 struct Node {
     delivery: Arc<Delivery>,
     session: Option<Current>,
+    swaps: Swaps,
 }
 
 struct Current {
     number: u64,
     questions: mpsc::Sender<AggregatorMessage>,
-    ended: CancellationToken,
+    ended: oneshot::Sender<Ended>,
 }
 
 struct Waiting {
@@ -245,8 +267,8 @@ impl Owner {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
         while let Some(command) = inbox.recv().await {
             match command {
-                Command::Attach { node, reply } => {
-                    reply.send(self.attach(node)).ok();
+                Command::Attach { node, arrival, reply } => {
+                    reply.send(self.attach(node, arrival)).ok();
                 }
                 Command::Detach { node, number, reply } => {
                     reply.send(self.detach(node, number)).ok();
@@ -264,16 +286,18 @@ impl Owner {
         }
     }
 
-    fn attach(&mut self, node: NodeId) -> Attached {
+    fn attach(&mut self, node: NodeId, arrival: Arrival) -> Attached {
         self.next += 1;
         let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
-        let current = Current { number: self.next, questions, ended: CancellationToken::new() };
-        let ended = current.ended.clone();
+        let (end, ended) = oneshot::channel();
         let node = self.nodes.entry(node).or_default();
-        if let Some(older) = node.session.replace(current) {
-            older.ended.cancel();
-        }
-        Attached { delivery: node.delivery.clone(), questions: inbox, ended, number: self.next }
+        let older = node.session.replace(Current { number: self.next, questions, ended: end });
+        let flapping = older.and_then(|older| {
+            // One that has ended meanwhile, and was not detached yet, was not taken over from.
+            let there = older.ended.send(Ended::Superseded { by: arrival.from }).is_ok();
+            there.then(|| node.swaps.count(arrival.at)).flatten()
+        });
+        Attached { delivery: node.delivery.clone(), questions: inbox, ended, flapping, number: self.next }
     }
 
     fn detach(&mut self, node: NodeId, number: u64) -> bool {
@@ -321,6 +345,12 @@ impl Owner {
         if waiting.node != node || response.part as usize != waiting.parts.len() {
             return;
         }
+        if waiting.parts.len() >= PARTS_MAX {
+            if let Some(waiting) = self.waiting.remove(&id) {
+                waiting.reply.send(Err(Refused::Failed("its answer has no end".to_owned()))).ok();
+            }
+            return;
+        }
         let last = response.last;
         waiting.parts.push(response);
         if last && let Some(waiting) = self.waiting.remove(&id) {
@@ -330,7 +360,7 @@ impl Owner {
 
     fn end(&mut self, node: NodeId, forget: bool) {
         if let Some(session) = self.nodes.get_mut(&node).and_then(|node| node.session.take()) {
-            session.ended.cancel();
+            session.ended.send(Ended::Removed).ok();
         }
         if forget {
             self.nodes.remove(&node);
@@ -371,6 +401,7 @@ fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
 mod tests {
     use super::*;
     use quorate_common::model::process::ProcessRow;
+    use quorate_common::model::time::BootTime;
 
     const NODE: NodeId = NodeId(1);
     const SOON: Duration = Duration::from_secs(5);
@@ -379,6 +410,10 @@ mod tests {
         let (agents, task) = Agents::new();
         drop(tokio::spawn(task));
         (agents, "n1".parse().unwrap())
+    }
+
+    fn arrival(seconds: u64) -> Arrival {
+        Arrival { from: "192.0.2.1:7".parse().unwrap(), at: BootTime(seconds * 1_000_000_000) }
     }
 
     fn row(pid: u32) -> ProcessRow {
@@ -395,7 +430,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_in_parts_meets_its_question() {
         let (agents, name) = start();
-        let mut attached = agents.attach(NODE).await.unwrap();
+        let mut attached = agents.attach(NODE, arrival(0)).await.unwrap();
         let asking = agents.ask(NODE, &name, RequestKind::ProcessTable, SOON);
         let answering = async {
             let id = question(&mut attached).await.id;
@@ -414,7 +449,7 @@ mod tests {
         let (agents, name) = start();
         let ask = |deadline| agents.ask(NODE, &name, RequestKind::ProcessTable, deadline);
         assert_eq!(ask(SOON).await, Err(AskError::Away(name.clone())));
-        let mut attached = agents.attach(NODE).await.unwrap();
+        let mut attached = agents.attach(NODE, arrival(0)).await.unwrap();
         let short = Duration::from_millis(20);
         assert_eq!(ask(short).await, Err(AskError::Late(name.clone(), short)));
         let late = question(&mut attached).await;
@@ -431,14 +466,46 @@ mod tests {
     #[tokio::test]
     async fn a_second_session_ends_the_first() {
         let (agents, _) = start();
-        let first = agents.attach(NODE).await.unwrap();
-        let second = agents.attach(NODE).await.unwrap();
-        first.ended.cancelled().await;
+        let mut first = agents.attach(NODE, arrival(0)).await.unwrap();
+        let mut second = agents.attach(NODE, arrival(0)).await.unwrap();
+        assert_eq!((&mut first.ended).await, Ok(Ended::Superseded { by: arrival(0).from }));
         assert!(!agents.detach(NODE, &first).await, "it is no longer the current one");
-        assert!(!second.ended.is_cancelled());
+        assert!(second.ended.try_recv().is_err(), "nothing was said to it");
         assert!(agents.detach(NODE, &second).await);
-        let third = agents.attach(NODE).await.unwrap();
+        let third = agents.attach(NODE, arrival(0)).await.unwrap();
         agents.end(NODE, true).await;
-        third.ended.cancelled().await;
+        assert_eq!(third.ended.await, Ok(Ended::Removed));
+    }
+
+    #[tokio::test]
+    async fn two_hosts_with_one_identity_are_noticed() {
+        let (agents, _) = start();
+        let mut current = agents.attach(NODE, arrival(0)).await.unwrap();
+        for (at, expect) in [(1, None), (2, None), (3, None), (4, Some(4)), (5, Some(5)), (90, None)] {
+            let next = agents.attach(NODE, arrival(at)).await.unwrap();
+            assert_eq!(next.flapping, expect, "at {at}");
+            current = next;
+        }
+        for at in 91..100 {
+            assert!(agents.detach(NODE, &current).await);
+            current = agents.attach(NODE, arrival(at)).await.unwrap();
+            assert_eq!(current.flapping, None, "who was away comes again");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        let (agents, name) = start();
+        let mut attached = agents.attach(NODE, arrival(0)).await.unwrap();
+        let asking = agents.ask(NODE, &name, RequestKind::ProcessTable, SOON);
+        let answering = async {
+            let id = question(&mut attached).await.id;
+            for part in 0..=PARTS_MAX as u32 {
+                let body = ResponseBody::Processes(Vec::new());
+                agents.answer(NODE, Response { id, part, last: false, body }).await;
+            }
+        };
+        let (answer, ()) = tokio::join!(asking, answering);
+        assert_eq!(answer, Err(AskError::Failed(name.clone(), "its answer has no end".into())));
     }
 }

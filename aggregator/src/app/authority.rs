@@ -17,7 +17,7 @@ const NAMED_MAX: usize = 10;
 /// Does what was asked.
 pub fn change(change: &Ca) -> Result<(), Failure> {
     let (Ca::Roll { common } | Ca::Retire { common, .. }) = change;
-    let config = configure(common)?;
+    let (config, _) = configure(&common.into())?;
     telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
     let paths = StatePaths::below(&config.state_dir);
     let now = SystemClock.now().wall;

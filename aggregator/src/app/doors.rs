@@ -1,27 +1,32 @@
 //! The two ports: gRPC with mutual TLS for everybody who is known, and enrolment for those who are not yet.
 
-use super::reload::Certificate;
-use crate::config::Config;
+use super::certificate::{self, Certificate};
+use crate::config::{Advertise, Config};
 use crate::identity::ca::{Authority, CaError};
 use crate::identity::init::StatePaths;
 use crate::identity::keeper;
 use crate::identity::registry::Registry;
+use crate::limit::{CallLimits, Current, Limits, Refusals};
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
-use crate::serve::auth::{AuthLayer, Gate, METHODS, enforce};
+use crate::serve::auth::{Auth, AuthLayer, Gate, METHODS, enforce};
 use crate::serve::cluster::Clusters;
+use crate::serve::diagnostic::{Configuration, Diagnostics, Door};
 use crate::serve::enrol::Enrolment;
+use crate::serve::guard::{Calls, Guard, GuardLayer};
 use crate::serve::issue::Issuer;
-use crate::serve::listen::{Limits, Listener};
+use crate::serve::listen::{Listener, serve};
 use crate::serve::query::Queries;
-use crate::serve::refusal::Refusals;
+use crate::serve::refusal;
 use crate::serve::renew::Renewal;
 use quorate_common::clock::Clock;
+use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::TlsError;
 use quorate_proto::DESCRIPTORS;
 use quorate_proto::v1::admin_service_server::AdminServiceServer;
 use quorate_proto::v1::cluster_service_server::ClusterServiceServer;
+use quorate_proto::v1::diagnostic_service_server::DiagnosticServiceServer;
 use quorate_proto::v1::ingest_service_server::IngestServiceServer;
 use quorate_proto::v1::query_service_server::QueryServiceServer;
 use quorate_proto::v1::renewal_service_server::RenewalServiceServer;
@@ -29,23 +34,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tonic::transport::Server;
-use tonic::transport::server::Router;
-
-/// Messages of people and tools are small.
-const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// Calls at once on one connection.
-const STREAMS_MAX: u32 = 100;
-/// Flow control: what one stream, and one connection, may send before it is read.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// Bytes of headers in one request.
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// Pings on a quiet connection, and how long for an answer: frees dead sockets, judges nobody.
-const PING_EVERY: Duration = Duration::from_secs(10);
+use tonic::service::Routes;
+use tower::Layer;
 
 /// Why a port is not served.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +51,14 @@ pub enum DoorError {
     /// The aggregator's certificate names nobody.
     #[error("server certificate is not ours")]
     Name(#[source] quorate_common::tls::PeerError),
+    /// A certificate, ours or one that vouches for it, is over.
+    #[error("certificate {subject} expired at {at}")]
+    Expired {
+        /// Whose.
+        subject: String,
+        /// When.
+        at: WallTime,
+    },
     /// The hosts to advertise cannot be read.
     #[error("failed to read `{}`", .0.display())]
     Hosts(PathBuf, #[source] std::io::Error),
@@ -75,13 +75,43 @@ pub enum DoorError {
 
 /// Ports that are bound and not yet served.
 pub struct Doors {
-    /// What stands in tokens, `host:port`.
-    pub enrolment_addresses: Arc<[String]>,
-    grpc_addresses: Arc<[String]>,
-    limits: Limits,
+    /// Where agents and people are told to find us.
+    pub advertised: Advertised,
     grpc: (TcpListener, SocketAddr),
     enrol: (TcpListener, SocketAddr),
     certificate: Certificate,
+}
+
+/// Where agents and people are told to find us, each `host:port`.
+pub struct Advertised {
+    /// The hosts that `init` was given.
+    hosts: Vec<String>,
+    /// Of gRPC, and of enrolment.
+    ports: (u16, u16),
+    grpc: watch::Sender<Arc<[String]>>,
+    enrol: watch::Sender<Arc<[String]>>,
+}
+
+impl Advertised {
+    fn new(hosts: Vec<String>, ports: (u16, u16)) -> Advertised {
+        let nowhere = || watch::Sender::new(Arc::default());
+        Advertised { hosts, ports, grpc: nowhere(), enrol: nowhere() }
+    }
+
+    /// As configured; what is not: the hosts that `init` was given.
+    pub fn set(&self, config: &Advertise) {
+        let advertise = |given: &[String], port: u16| match given {
+            [] => self.hosts.iter().map(|host| with_port(host, port)).collect(),
+            given => given.into(),
+        };
+        self.grpc.send_replace(advertise(&config.grpc, self.ports.0));
+        self.enrol.send_replace(advertise(&config.enrol, self.ports.1));
+    }
+
+    /// What stands in tokens, now and later.
+    pub fn enrol(&self) -> watch::Receiver<Arc<[String]>> {
+        self.enrol.subscribe()
+    }
 }
 
 /// What is served.
@@ -94,6 +124,12 @@ pub struct Services {
     pub queries: Queries,
     /// Who belongs.
     pub admin: Admin,
+    /// The limits in force.
+    pub limits: Current,
+    /// Who is told whom we send away.
+    pub refusals: Refusals,
+    /// The configuration in force.
+    pub configuration: watch::Receiver<Configuration>,
     /// The registry.
     pub registry: Registry,
     /// The time.
@@ -113,24 +149,16 @@ pub struct Ready {
 
 impl Doors {
     /// Loads certificates and binds both ports.
-    pub async fn open(config: &Config, paths: &StatePaths) -> Result<Doors, DoorError> {
-        let certificate = Certificate::load(paths, config.identity)?;
+    pub async fn open(config: &Config, paths: &StatePaths, now: WallTime) -> Result<Doors, DoorError> {
+        let certificate = Certificate::load(paths, config.identity, now)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
         let hosts = std::fs::read_to_string(&paths.hosts)
             .map_err(|error| DoorError::Hosts(paths.hosts.clone(), error))?;
-        let advertise = |given: &[String], port: u16| match given {
-            [] => hosts.lines().map(|host| with_port(host, port)).collect(),
-            given => given.to_vec(),
-        };
-        Ok(Doors {
-            enrolment_addresses: advertise(&config.advertise.enrol, enrol.1.port()).into(),
-            grpc_addresses: advertise(&config.advertise.grpc, grpc.1.port()).into(),
-            limits: config.listen.limits,
-            grpc,
-            enrol,
-            certificate,
-        })
+        let hosts = hosts.lines().map(str::to_owned).collect();
+        let advertised = Advertised::new(hosts, (grpc.1.port(), enrol.1.port()));
+        advertised.set(&config.advertise);
+        Ok(Doors { advertised, grpc, enrol, certificate })
     }
 
     /// The authority that is in force, now and later.
@@ -148,63 +176,99 @@ impl Doors {
         Ready { grpc: self.grpc.1, enrol: self.enrol.1, pid: std::process::id() }
     }
 
-    /// Serves both ports until asked to stop. Gives the certificate that they show, for reloading.
-    pub fn serve(self, services: Services, shutdown: &Shutdown) -> Result<Certificate, DoorError> {
-        let grpc = Listener::new("grpc", self.grpc.0, self.certificate.grpc(), self.limits);
-        let enrol = Listener::new("enrol", self.enrol.0, self.certificate.enrol(), self.limits);
+    /// Serves both ports until asked to stop. Gives what can change meanwhile: the certificate that they show, and
+    /// where they are said to be.
+    pub fn serve(
+        self,
+        services: Services,
+        shutdown: &Shutdown,
+    ) -> Result<(Certificate, Advertised), DoorError> {
+        let under = |listener: Listener| listener.under(services.limits.clone(), services.refusals.clone());
+        let limits = services.limits.borrow().door;
+        let grpc = under(Listener::new("grpc", self.grpc.0, self.certificate.grpc(), limits));
+        let enrol = under(Listener::new("enrol", self.enrol.0, self.certificate.enrol(), limits));
         let (registry, clock) = (services.registry.clone(), services.clock.clone());
         let sightings = keeper::start(registry.clone(), shutdown);
-        let refusals = Refusals::start(registry.clone(), clock.clone(), shutdown);
+        let refused = refusal::Refusals::start(registry.clone(), clock.clone(), shutdown);
         let gate =
-            Gate { roster: registry.roster(), sightings, clock: clock.clone(), refusals: refusals.clone() };
+            Gate { roster: registry.roster(), sightings, clock: clock.clone(), refusals: refused.clone() };
+        shutdown.spawn("refusals", services.refusals.clone().tell(shutdown.clone()));
         shutdown.spawn("enforce", enforce(grpc.connections(), gate.clone(), shutdown.clone()));
+        let validities = self.certificate.validities();
+        shutdown.spawn("certificates", certificate::warn(validities, clock.clone(), shutdown.clone()));
+        let diagnostics = Diagnostics {
+            name: self.certificate.name.clone(),
+            started: services.clock.now().wall,
+            configuration: services.configuration.clone(),
+            certificates: self.certificate.validities(),
+            doors: vec![door("grpc", self.grpc.1, &grpc), door("enrol", self.enrol.1, &enrol)],
+            limits: services.limits.clone(),
+            refusals: services.refusals.clone(),
+            clock: services.clock.clone(),
+        };
         let issuer = Issuer {
             authority: self.certificate.authority(),
-            aggregators: self.grpc_addresses,
-            enrolment: self.enrolment_addresses,
+            aggregators: self.advertised.grpc.subscribe(),
+            enrolment: self.advertised.enrol.subscribe(),
         };
-        let enrolment = Enrolment::new(registry.clone(), issuer.clone(), (clock.clone(), refusals));
-        let enrolment = enrolment.map_err(DoorError::Randomness)?;
-        run("enrol", server().add_service(enrolment.into_server()), enrol, shutdown);
-        run("grpc", api(services, gate, Renewal { registry, issuer, clock })?, grpc, shutdown);
-        Ok(self.certificate)
+        let enrolment = enrolment(&services, issuer.clone(), refused)?;
+        let own = (Arc::new(Renewal { registry, issuer, clock }), diagnostics);
+        let stop = || shutdown.clone();
+        shutdown.spawn("enrol", serve(enrol.start(shutdown), enrolment, stop()));
+        shutdown.spawn("grpc", serve(grpc.start(shutdown), api(services, gate, own)?, stop()));
+        Ok((self.certificate, self.advertised))
     }
 }
 
-fn server() -> Server {
-    Server::builder()
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_header_list_size(HEADER_BYTES_MAX)
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_EVERY))
+fn door(name: &'static str, address: SocketAddr, listener: &Listener) -> Door {
+    Door { name, address, counters: listener.counters(), connections: listener.connections() }
 }
 
-/// Everything behind the mTLS port; the layer in front of it asks the registry on every call.
+fn guard(limits: CallLimits, calls: &Calls) -> GuardLayer {
+    GuardLayer { limits, calls: calls.clone() }
+}
+
+/// Everything behind the enrolment port, for some limits.
+fn enrolment(
+    services: &Services,
+    issuer: Issuer,
+    refused: refusal::Refusals,
+) -> Result<impl Fn(&Limits) -> Guard<Routes> + use<>, DoorError> {
+    let enrolment = Enrolment::new(services.registry.clone(), issuer, (services.clock.clone(), refused));
+    let enrolment = Arc::new(enrolment.map_err(DoorError::Randomness)?.under(services.limits.clone()));
+    let calls = Calls::default();
+    Ok(move |limits: &Limits| {
+        let routes = Routes::new(Enrolment::server(enrolment.clone())).prepare();
+        guard(limits.call, &calls).layer(routes)
+    })
+}
+
+/// Everything behind the mTLS port, for some limits; the layer in front of it asks the registry on every call.
 fn api(
     services: Services,
     gate: Gate,
-    renewal: Renewal,
-) -> Result<Router<tower::layer::util::Stack<AuthLayer, tower::layer::util::Identity>>, DoorError> {
-    let limits = services.ingest.limits;
+    (renewal, diagnostics): (Arc<Renewal>, Diagnostics),
+) -> Result<impl Fn(&Limits) -> Auth<Guard<Routes>>, DoorError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let shutdown = services.ingest.shutdown.clone();
     shutdown.spawn("health", report(health, shutdown.clone()));
-    Ok(server()
-        .layer(AuthLayer::new(gate))
-        .add_service(
-            IngestServiceServer::new(services.ingest).max_decoding_message_size(limits.message_bytes_max),
-        )
-        .add_service(RenewalServiceServer::new(renewal).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(
-            ClusterServiceServer::new(services.clusters).max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(QueryServiceServer::new(services.queries).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(AdminServiceServer::new(services.admin).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(health_service)
-        .add_service(reflection().build_v1().map_err(DoorError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(DoorError::Reflection)?))
+    let new = reflection().build_v1().map_err(DoorError::Reflection)?;
+    let old = reflection().build_v1alpha().map_err(DoorError::Reflection)?;
+    let calls = Calls::default();
+    Ok(move |limits: &Limits| {
+        let (small, large) = (limits.call.request_bytes_max as usize, limits.agent.message_bytes_max);
+        let Services { ingest, clusters, queries, admin, .. } = &services;
+        let routes = Routes::new(IngestServiceServer::new(ingest.clone()).max_decoding_message_size(large))
+            .add_service(RenewalServiceServer::from_arc(renewal.clone()).max_decoding_message_size(small))
+            .add_service(ClusterServiceServer::new(clusters.clone()).max_decoding_message_size(small))
+            .add_service(QueryServiceServer::new(queries.clone()).max_decoding_message_size(small))
+            .add_service(AdminServiceServer::new(admin.clone()).max_decoding_message_size(small))
+            .add_service(DiagnosticServiceServer::new(diagnostics.clone()).max_decoding_message_size(small))
+            .add_service(health_service.clone().max_decoding_message_size(small))
+            .add_service(new.clone().max_decoding_message_size(small))
+            .add_service(old.clone().max_decoding_message_size(small));
+        AuthLayer::new(gate.clone()).layer(guard(limits.call, &calls).layer(routes.prepare()))
+    })
 }
 
 /// Describes what anybody may call on this port, reflection itself included: the same in both versions, so that
@@ -230,6 +294,7 @@ async fn report(health: tonic_health::server::HealthReporter, shutdown: Shutdown
         "quorate.v1.ClusterService",
         "quorate.v1.QueryService",
         "quorate.v1.AdminService",
+        "quorate.v1.DiagnosticService",
         "",
     ];
     for service in services {
@@ -239,40 +304,6 @@ async fn report(health: tonic_health::server::HealthReporter, shutdown: Shutdown
     for service in services {
         health.set_service_status(service, NotServing).await;
     }
-}
-
-fn run<L>(name: &'static str, router: Router<L>, listener: Listener, shutdown: &Shutdown)
-where
-    L: tower::Layer<tonic::service::Routes> + Clone + Send + 'static,
-    L::Service: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>>
-        + Clone
-        + Send
-        + 'static,
-    <L::Service as tower::Service<http::Request<tonic::body::Body>>>::Future: Send,
-    <L::Service as tower::Service<http::Request<tonic::body::Body>>>::Error:
-        Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-{
-    let incoming = listener.start(shutdown);
-    let stop = shutdown.clone();
-    // Dropped, not awaited, when the program stops: open streams are ended by their own tasks, and a graceful
-    // end of HTTP/2 would wait for ever for a client that does not close.
-    shutdown.spawn(name, async move {
-        tokio::select! {
-            served = router.serve_with_incoming(incoming) => {
-                if let Err(error) = served {
-                    tracing::error!(class = "failure", error = quorate_common::error::chain(&error), "port failed");
-                    stop.ask();
-                }
-            }
-            () = after(&stop) => {}
-        }
-    });
-}
-
-/// A moment after stopping was asked for, so that streams can say why they end.
-async fn after(stop: &Shutdown) {
-    stop.asked().await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DoorError> {

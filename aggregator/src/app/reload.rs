@@ -1,101 +1,58 @@
-//! At SIGHUP: the registry, which `init --recover` changes from outside, the authority, which `ca roll` changes, and
-//! the server's certificate and key.
+//! At SIGHUP: the configuration, the authority, which `ca roll` changes, the server's certificate and key, and the
+//! registry, which `init --recover` changes.
 //!
-//! What cannot be used is told, and what was in force stays. The configuration is read at start only.
+//! ```text
+//!   read configuration ─┐
+//!   read certificate ───┴─ both good? ── yes ─→ in force, revision + 1; what needs a restart is named
+//!                               └─ no ──→ nothing changes; what is wrong is told, and shown by the status
+//!   registry ─→ read again, whatever the rest is like: it says who was revoked
+//! ```
 
-use super::doors::DoorError;
-use crate::identity;
-use crate::identity::ca::Authority;
-use crate::identity::ca::roll::renew_server;
-use crate::identity::init::StatePaths;
+use super::certificate::Certificate;
+use super::doors::Advertised;
+use super::{Loading, configure};
+use crate::config::Config;
+use crate::evaluate;
 use crate::identity::registry::Registry;
+use crate::limit::Limits;
+use crate::serve::diagnostic::{Configuration, Reloaded};
 use quorate_common::clock::{Clock, monotonic_us};
 use quorate_common::error::chain;
-use quorate_common::model::time::WallTime;
 use quorate_common::notify::{Notifier, State};
+use quorate_common::program::Failure;
 use quorate_common::shutdown::Shutdown;
-use quorate_common::tls::{self, Credential};
-use rustls::ServerConfig;
-use std::error::Error;
+use quorate_common::telemetry::Telling;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
-/// The authority that is in force, and what both ports show, and where they are read from. Lives as long as the
-/// program.
-pub struct Certificate {
-    /// The name in it.
-    pub name: Arc<str>,
-    paths: StatePaths,
-    lives: identity::Config,
-    authority: watch::Sender<Arc<Authority>>,
-    grpc: watch::Sender<Arc<ServerConfig>>,
-    enrol: watch::Sender<Arc<ServerConfig>>,
-}
+/// How often the end of the server's certificate is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// What is shown on the gRPC port, and on the enrolment port, by whose authority.
-struct Shown {
-    name: Arc<str>,
-    authority: Arc<Authority>,
-    grpc: Arc<ServerConfig>,
-    enrol: Arc<ServerConfig>,
-}
-
-impl Certificate {
-    /// Reads everything for the first time.
-    pub fn load(paths: &StatePaths, lives: identity::Config) -> Result<Certificate, DoorError> {
-        let Shown { name, authority, grpc, enrol } = read(paths, lives)?;
-        Ok(Certificate {
-            name,
-            paths: paths.clone(),
-            lives,
-            authority: watch::Sender::new(authority),
-            grpc: watch::Sender::new(grpc),
-            enrol: watch::Sender::new(enrol),
-        })
-    }
-
-    /// What signs, now and later.
-    pub fn authority(&self) -> watch::Receiver<Arc<Authority>> {
-        self.authority.subscribe()
-    }
-
-    /// What the gRPC port shows, now and later.
-    pub fn grpc(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.grpc.subscribe()
-    }
-
-    /// What the enrolment port shows, now and later.
-    pub fn enrol(&self) -> watch::Receiver<Arc<ServerConfig>> {
-        self.enrol.subscribe()
-    }
-
-    /// Renews what both ports show, if its end is near.
-    fn renew(&self, now: WallTime) {
-        let authority = self.authority.borrow().clone();
-        match renew_server(&authority, &self.paths, now) {
-            Ok(false) => {}
-            Ok(true) => tell("certificate", self.reload()),
-            Err(error) => {
-                let error = chain(&error);
-                tracing::error!(class = "failure", error, "failed to renew the server certificate");
-            }
-        }
-    }
-
-    /// Reads it again, for connections that come from now on. All changes, or nothing.
-    fn reload(&self) -> Result<(), DoorError> {
-        let shown = read(&self.paths, self.lives)?;
-        self.authority.send_replace(shown.authority);
-        self.grpc.send_replace(shown.grpc);
-        self.enrol.send_replace(shown.enrol);
-        Ok(())
-    }
+/// Where a new configuration goes: what changes while the program runs.
+pub struct Live {
+    /// The log.
+    pub telling: Telling,
+    /// How much anybody may.
+    pub limits: watch::Sender<Arc<Limits>>,
+    /// How to judge.
+    pub evaluate: watch::Sender<evaluate::Config>,
+    /// Where agents and people find us.
+    pub advertised: Advertised,
 }
 
 /// What is reloaded, and who is told when that begins and ends.
 pub struct Reload {
+    /// Where the configuration is, and the flags that win over it.
+    pub loading: Loading,
+    /// What is in force.
+    pub config: Config,
+    /// Where a new one goes.
+    pub live: Live,
+    /// What is shown of it.
+    pub shown: watch::Sender<Configuration>,
     /// Who belongs.
     pub registry: Registry,
     /// What both ports show.
@@ -106,12 +63,12 @@ pub struct Reload {
     pub clock: Arc<dyn Clock>,
 }
 
-/// How often the end of the server's certificate is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// What was wrong, and with what.
+type Wrong = (&'static str, String);
 
 impl Reload {
-    /// Reloads registry and certificate at each signal, and renews the certificate in time, until asked to stop.
-    pub async fn run(self, mut signals: Signal, shutdown: Shutdown) {
+    /// Reloads at each signal, and renews the certificate in time, until asked to stop.
+    pub async fn run(mut self, mut signals: Signal, shutdown: Shutdown) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
@@ -119,35 +76,98 @@ impl Reload {
                 _ = look.tick() => self.certificate.renew(self.clock.now().wall),
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
-                    tell("registry", self.registry.reload().await);
-                    tell("certificate", self.certificate.reload());
+                    self.reload_registry().await;
+                    let taken = self.take();
+                    self.tell(taken);
                     self.notifier.tell(&[State::Ready]);
                 }
             }
         }
     }
-}
 
-fn read(paths: &StatePaths, lives: identity::Config) -> Result<Shown, DoorError> {
-    let authority = Authority::load(&paths.authority).map_err(DoorError::Authority)?.with_lives(lives);
-    let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
-    let own = Credential::load(&paths.server_chain, &paths.server_key)?;
-    let name = tls::peer_identity(&own.chain).map_err(DoorError::Name)?.identity.name;
-    let grpc = Arc::new(tls::server_config(own.clone(), &roots)?);
-    let enrol = Arc::new(tls::enrolment_config(own, &roots)?);
-    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol })
-}
-
-fn tell<E: Error>(what: &'static str, done: Result<(), E>) {
-    match done {
-        Ok(()) => tracing::info!(class = "success", what, "reloaded"),
-        Err(error) => {
-            tracing::error!(
-                class = "failure",
-                what,
-                error = chain(&error),
-                "failed to reload, the old stays"
-            );
+    async fn reload_registry(&self) {
+        match self.registry.reload().await {
+            Ok(()) => tracing::info!(class = "success", what = "registry", "reloaded"),
+            Err(error) => failed("registry", &chain(&error)),
         }
     }
+
+    /// All of it or nothing. Gives what needs a restart.
+    fn take(&mut self) -> Result<Vec<&'static str>, Wrong> {
+        let (config, files) = configure(&self.loading).map_err(|failure| ("configuration", text(failure)))?;
+        let now = self.clock.now().wall;
+        let certificate = self.certificate.read(now).map_err(|error| ("certificate", chain(&error)))?;
+        // From here on nothing fails.
+        let needs_restart = self.config.needs_restart(&config);
+        self.config = self.config.merged(config);
+        self.put(&files);
+        self.certificate.show(certificate);
+        Ok(needs_restart)
+    }
+
+    fn put(&self, files: &[PathBuf]) {
+        let (config, live, now) = (&self.config, &self.live, self.clock.now().wall);
+        live.telling.set_level(config.log.level);
+        live.limits.send_if_modified(|limits| replace(limits, Arc::new(config.limits)));
+        live.evaluate.send_if_modified(|evaluate| replace(evaluate, config.evaluate.clone()));
+        live.advertised.set(&config.advertise);
+        self.shown.send_modify(|shown| {
+            shown.revision += 1;
+            shown.since = now;
+            shown.files = files.to_vec();
+        });
+    }
+
+    fn tell(&self, taken: Result<Vec<&'static str>, Wrong>) {
+        let at = self.clock.now().wall;
+        let last = match &taken {
+            Ok(needs_restart) => {
+                for what in ["configuration", "certificate"] {
+                    tracing::info!(
+                        class = "success",
+                        what,
+                        revision = self.shown.borrow().revision,
+                        "reloaded"
+                    );
+                }
+                if !needs_restart.is_empty() {
+                    let changed = needs_restart.join(", ");
+                    tracing::warn!(class = "action", changed, "needs a restart");
+                }
+                Reloaded {
+                    at,
+                    ok: true,
+                    text: "configuration, certificate and registry were read".to_owned(),
+                }
+            }
+            Err((what, text)) => {
+                failed(what, text);
+                Reloaded { at, ok: false, text: format!("{what}: {text}") }
+            }
+        };
+        self.shown.send_modify(|shown| {
+            shown.last_reload = Some(last);
+            if let Ok(needs_restart) = taken {
+                shown.needs_restart = needs_restart;
+            }
+        });
+    }
+}
+
+fn failed(what: &'static str, error: &str) {
+    tracing::error!(class = "failure", what, error, "failed to reload, the old stays");
+}
+
+fn text(failure: Failure) -> String {
+    match failure {
+        Failure::Configuration(text) | Failure::Failed(text) => text,
+        Failure::Verdict(code) => format!("verdict {code}"),
+    }
+}
+
+/// Puts a value in the place of another; whether they differ.
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let differs = *old != new;
+    *old = new;
+    differs
 }

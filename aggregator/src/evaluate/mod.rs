@@ -93,6 +93,12 @@ impl Judge {
         }
     }
 
+    /// Other settings, in force from the next sweep on. A start grace that is over stays over.
+    pub fn configure(&mut self, config: Config) {
+        self.grace.allowed = config.start_grace();
+        self.config = config;
+    }
+
     /// The declared members, whole; called at start and whenever the registry changes.
     pub fn declare(&mut self, members: &[Member]) {
         let mut known: BTreeMap<NodeId, Node> =

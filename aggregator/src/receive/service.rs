@@ -1,12 +1,13 @@
 //! The ingest RPC: carries messages between the stream and the session's machine, and nothing else.
 
-use super::admit::Limits;
-use super::session::{NodeHandle, Refusal, Session, Step};
-use crate::agents::{Agents, Attached};
-use crate::identity::ending::Ending;
+use super::session::{NodeHandle, Session, Step};
+use crate::agents::{Agents, Arrival, Attached, Ended};
 use crate::identity::roster::Principal;
+use crate::limit::{AgentLimits, Current, Reason, Refusals, millis};
+use crate::peer::Peer;
 use crate::store::Append;
 use crate::store::live::Live;
+use prost::Message;
 use quorate_common::clock::Clock;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{AgentMessage, AggregatorMessage};
@@ -16,12 +17,13 @@ use quorate_proto::convert::RegisterLimits;
 use quorate_proto::status;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_server::IngestService;
+use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// Replies that may wait for one agent to take them.
 const REPLIES_MAX: usize = 16;
@@ -32,7 +34,9 @@ pub struct Ingest {
     /// The name of this aggregator.
     pub name: Arc<str>,
     /// What one agent may do.
-    pub limits: Limits,
+    pub limits: Current,
+    /// Who is told whom we send away.
+    pub refusals: Refusals,
     /// The newest values.
     pub live: Arc<Live>,
     /// History.
@@ -57,13 +61,11 @@ impl IngestService for Ingest {
         &self,
         request: Request<Streaming<v1::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let (node, name) = agent(&request)?;
-        let ending = request.extensions().get::<Ending>().cloned().unwrap_or_default();
+        let caller = agent(&request)?;
         let (replies, outbox) = mpsc::channel(REPLIES_MAX);
         let inbound = request.into_inner();
         let ingest = self.clone();
-        self.shutdown
-            .spawn("session", async move { ingest.run((node, name), ending, inbound, replies).await });
+        self.shutdown.spawn("session", async move { ingest.run(caller, inbound, replies).await });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
     }
 
@@ -71,21 +73,37 @@ impl IngestService for Ingest {
         &self,
         request: Request<Streaming<v1::AnswerRequest>>,
     ) -> Result<Response<v1::AnswerResponse>, Status> {
-        let (node, _) = agent(&request)?;
+        let caller = agent(&request)?;
+        let max = self.limits.borrow().agent.answer_bytes_max as usize;
         let mut inbound = request.into_inner();
+        let mut bytes = 0;
         while let Some(part) = inbound.message().await? {
+            bytes += part.encoded_len();
+            if bytes > max {
+                let text = format!("an answer is larger than {max} bytes");
+                self.refusals.refuse(Reason::AnswerBytes, caller.peer.address, &text);
+                return Err(Status::resource_exhausted(text));
+            }
             let part = part.try_into().map_err(|error| status::invalid(&error))?;
-            self.agents.answer(node, part).await;
+            self.agents.answer(caller.node, part).await;
         }
         Ok(Response::new(v1::AnswerResponse {}))
     }
 }
 
-/// The node that a call comes from; its certificate says so and nothing else does.
-fn agent<T>(request: &Request<T>) -> Result<(NodeId, NodeName), Status> {
-    let principal = request.extensions().get::<Principal>();
-    let named = principal.and_then(|p| Some((p.node?, p.name.parse().ok()?)));
-    named.ok_or_else(|| Status::permission_denied("only an enrolled agent may call this"))
+/// An agent that calls; its certificate says which, and nothing else does.
+struct Caller {
+    node: NodeId,
+    name: NodeName,
+    peer: Arc<Peer>,
+}
+
+fn agent<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let (principal, peer) =
+        (request.extensions().get::<Principal>(), request.extensions().get::<Arc<Peer>>());
+    let named = principal.and_then(|p| Some((p.node?, p.name.parse().ok()?))).zip(peer);
+    let caller = named.map(|((node, name), peer)| Caller { node, name, peer: peer.clone() });
+    caller.ok_or_else(|| Status::permission_denied("only an enrolled agent may call this"))
 }
 
 /// Why a session's loop ended.
@@ -93,35 +111,31 @@ enum End {
     /// The agent's side ended, in this way.
     Theirs(StreamEnd),
     /// We ended it, and say why.
-    Ours(Status),
+    Ours(Reason, Status),
 }
 
 impl Ingest {
-    async fn run(
-        self,
-        (node, name): (NodeId, NodeName),
-        ending: Ending,
-        mut inbound: Streaming<v1::SessionRequest>,
-        replies: Replies,
-    ) {
-        let Some(mut attached) = self.agents.attach(node).await else { return };
+    async fn run(self, caller: Caller, mut inbound: Streaming<v1::SessionRequest>, replies: Replies) {
+        let Caller { node, ref name, ref peer } = caller;
+        let (now, limits) = (self.clock.now(), self.limits.borrow().agent);
+        let arrival = Arrival { from: peer.address, at: now.boot };
+        let Some(mut attached) = self.agents.attach(node, arrival).await else { return };
+        if let Some(swaps) = attached.flapping {
+            self.tell_flapping(&caller, swaps);
+        }
         let handle =
-            NodeHandle { id: node, row: self.live.row(node, &name), delivery: attached.delivery.clone() };
-        let now = self.clock.now();
-        let mut session = Session::new(handle, self.store.clone(), self.name.clone(), self.limits, now);
-        let end = tokio::select! {
-            end = self.carry(node, &mut session, &mut inbound, &replies, &mut attached) => end,
-            // Once for the whole session: its connection may no longer be used.
-            reason = ending.told() => End::Ours(Status::unauthenticated(&*reason)),
-        };
+            NodeHandle { id: node, row: self.live.row(node, name), delivery: attached.delivery.clone() };
+        let mut session = Session::new(handle, self.store.clone(), self.name.clone(), limits, now);
+        let end = self.carry((&caller, limits), &mut session, &mut inbound, &replies, &mut attached).await;
         let current = self.agents.detach(node, &attached).await;
         let end = match end {
             End::Theirs(end) => {
                 tracing::info!(%name, ?end, "session ended");
                 if current { end } else { StreamEnd::Superseded }
             }
-            End::Ours(status) => {
-                tracing::warn!(%name, reason = status.message(), "session refused");
+            End::Ours(reason, status) => {
+                let detail = format!("session of {name}: {}", status.message());
+                self.refusals.refuse(reason, peer.address, &detail);
                 // If nobody takes replies any more, the agent knows already.
                 replies.try_send(Err(status)).ok();
                 StreamEnd::Superseded
@@ -135,43 +149,69 @@ impl Ingest {
 
     async fn carry(
         &self,
-        node: NodeId,
+        (caller, limits): (&Caller, AgentLimits),
         session: &mut Session,
         inbound: &mut Streaming<v1::SessionRequest>,
         replies: &Replies,
         attached: &mut Attached,
     ) -> End {
-        // Made once: a frame that comes by itself would else pay for joining and leaving both lists of waiters.
-        let mut ended = pin!(attached.ended.cancelled());
+        // Made once: a frame that comes by itself would else pay for joining and leaving all lists of waiters.
         let mut stopping = pin!(self.shutdown.asked());
+        let mut expelled = pin!(caller.peer.ending.told());
+        let mut hello = pin!(tokio::time::sleep(millis(limits.hello_deadline_ms)));
         loop {
             let step = tokio::select! {
                 message = inbound.message() => match message {
-                    Ok(Some(message)) => match self.take(session, message) {
+                    Ok(Some(message)) => match self.take(session, message, &limits) {
                         Ok(step) => step,
-                        Err(status) => return End::Ours(status),
+                        Err(end) => return end,
                     },
                     Ok(None) => return End::Theirs(StreamEnd::Silent),
-                    Err(_) => return End::Theirs(StreamEnd::Lost),
+                    Err(status) => return broken(status),
                 },
                 Some(question) = attached.questions.recv() => Step::Reply(question),
-                () = &mut ended => {
-                    return End::Ours(Status::aborted("superseded by another session of this node, or revoked"));
+                why = &mut attached.ended => return ended(why.unwrap_or(Ended::Removed), caller),
+                reason = &mut expelled => {
+                    return End::Ours(Reason::Unauthenticated, Status::unauthenticated(&*reason));
                 }
-                () = &mut stopping => return End::Ours(Status::unavailable("the aggregator is stopping")),
+                () = &mut hello, if !session.is_live() => {
+                    let text = format!("no hello within {:?}", millis(limits.hello_deadline_ms));
+                    return End::Ours(Reason::HelloTimeout, Status::deadline_exceeded(text));
+                }
+                () = &mut stopping => {
+                    replies.try_send(Err(Status::unavailable("the aggregator is stopping"))).ok();
+                    return End::Theirs(StreamEnd::Superseded);
+                }
             };
-            if let Err(end) = self.follow(node, step, replies).await {
+            if let Err(end) = self.follow(caller.node, step, replies).await {
                 return end;
             }
         }
     }
 
-    fn take(&self, session: &mut Session, message: v1::SessionRequest) -> Result<Step, Status> {
-        let limits = RegisterLimits { series_max: self.limits.indices_max() as usize };
-        let message: AgentMessage = message.into_model(limits).map_err(|error| status::invalid(&error))?;
-        session
-            .receive(message, self.clock.now())
-            .map_err(|refusal: Refusal| status::of(refusal.kind(), &refusal))
+    fn take(
+        &self,
+        session: &mut Session,
+        message: v1::SessionRequest,
+        limits: &AgentLimits,
+    ) -> Result<Step, End> {
+        let limits = RegisterLimits { series_max: limits.indices_max() as usize };
+        let message: AgentMessage = message
+            .into_model(limits)
+            .map_err(|error| End::Ours(Reason::Invalid, status::invalid(&error)))?;
+        let step = session.receive(message, self.clock.now());
+        let bites = session.take_bites();
+        self.refusals.count(Reason::Series, bites.series);
+        self.refusals.count(Reason::Interval, bites.intervals);
+        step.map_err(|refusal| End::Ours(refusal.reason(), status::of(refusal.kind(), &refusal)))
+    }
+
+    fn tell_flapping(&self, caller: &Caller, swaps: usize) {
+        let Caller { name, peer, .. } = caller;
+        let detail = format!(
+            "{swaps} sessions of {name} took over from one another within a minute: do two hosts share its credential?"
+        );
+        self.refusals.refuse(Reason::IdentityFlapping, peer.address, &detail);
     }
 
     async fn follow(&self, node: NodeId, step: Step, replies: &Replies) -> Result<(), End> {
@@ -195,7 +235,34 @@ impl Ingest {
 /// An agent that takes no replies gets no more: waiting for it would stop its frames, and its end, too.
 fn reply(replies: &Replies, message: AggregatorMessage) -> Result<(), End> {
     replies.try_send(Ok(message.into())).map_err(|error| match error {
-        TrySendError::Full(_) => End::Ours(Status::resource_exhausted("the agent does not take its replies")),
+        TrySendError::Full(_) => {
+            End::Ours(Reason::Replies, Status::resource_exhausted("the agent does not take its replies"))
+        }
         TrySendError::Closed(_) => End::Theirs(StreamEnd::Lost),
     })
+}
+
+/// Why the agent's messages came to an end: the connection broke, or what came cannot be read and it is told so.
+fn broken(status: Status) -> End {
+    if status.source().is_some() {
+        return End::Theirs(StreamEnd::Lost);
+    }
+    let reason = match status.code() {
+        Code::OutOfRange => Reason::MessageBytes,
+        Code::DeadlineExceeded => Reason::MessageTimeout,
+        _ => Reason::Decode,
+    };
+    End::Ours(reason, status)
+}
+
+fn ended(why: Ended, caller: &Caller) -> End {
+    match why {
+        Ended::Superseded { by } => {
+            End::Ours(Reason::Superseded, Status::aborted(format!("superseded by connection from {by}")))
+        }
+        Ended::Removed => {
+            let text = format!("node {} was revoked or forgotten", caller.name);
+            End::Ours(Reason::Unauthenticated, Status::unauthenticated(text))
+        }
+    }
 }

@@ -9,8 +9,8 @@
 //! Whatever cannot be decoded or is out of turn ends the session with a [`Refusal`]; the agent then begins
 //! another with a key frame.
 
-use super::admit::{Bucket, Limits};
 use crate::agents::delivery::{Arrival, Counted, Delivery};
+use crate::limit::{AgentLimits as Limits, Bucket, Reason};
 use crate::store::live::NodeRow;
 use crate::store::{Append, Column, FrameRecord, NewColumns};
 use quorate_common::catalog;
@@ -89,6 +89,17 @@ impl Refusal {
             Refusal::Rate(_) => Kind::Exhausted,
         }
     }
+
+    /// The word that it is counted under.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Protocol { .. } => Reason::Protocol,
+            Refusal::OutOfTurn(..) | Refusal::Count { .. } => Reason::OutOfTurn,
+            Refusal::Rate(_) => Reason::MessageRate,
+            Refusal::Long { .. } => Reason::FrameBytes,
+            Refusal::Decode { .. } => Reason::Decode,
+        }
+    }
 }
 
 /// What a message led to.
@@ -130,6 +141,16 @@ pub struct Session {
     limits: Limits,
     bucket: Bucket,
     live: Option<LiveSession>,
+    bites: Bites,
+}
+
+/// How often limits bit that end no session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bites {
+    /// Series beyond the quota.
+    pub series: u64,
+    /// Frames that announced the next one too far away.
+    pub intervals: u64,
 }
 
 struct LiveSession {
@@ -163,12 +184,17 @@ impl Session {
         now: Now,
     ) -> Session {
         let bucket = Bucket::new(limits.messages_per_s_max, limits.messages_burst_max, now.boot);
-        Session { node, store, aggregator, limits, bucket, live: None }
+        Session { node, store, aggregator, limits, bucket, live: None, bites: Bites::default() }
     }
 
     /// Whether the agent has said Hello.
     pub fn is_live(&self) -> bool {
         self.live.is_some()
+    }
+
+    /// How often limits bit since this was asked last.
+    pub fn take_bites(&mut self) -> Bites {
+        std::mem::take(&mut self.bites)
     }
 
     /// Takes a message of the agent.
@@ -262,6 +288,7 @@ impl Session {
             let admit = live.admitted_live < self.limits.series_per_node_max;
             live.admitted.push(admit);
             live.admitted_live += u32::from(admit);
+            self.bites.series += u64::from(!admit);
             live.groups[group.group as usize].admitted += u64::from(admit);
             let id = admit.then(|| self.store.intern(self.node.id, spec));
             columns.push(Column { id, form: spec.metric.form, group: group.group });
@@ -287,6 +314,7 @@ impl Session {
         }
         let aligned = WallTime(live.offset_ns.saturating_add_unsigned(frame.boot_ns));
         live.take(&self.node, &*self.store, frame, aligned)?;
+        self.bites.intervals += u64::from(frame.next_due_ms > self.limits.interval_ms_max);
         let next_due_ms = frame.next_due_ms.clamp(1, self.limits.interval_ms_max);
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
         live.received = frame.seq;

@@ -44,7 +44,7 @@ pub struct Admin {
     /// Where changes are made.
     pub registry: Registry,
     /// Where a token's owner is to enrol.
-    pub enrolment_addresses: Arc<[String]>,
+    pub enrolment_addresses: watch::Receiver<Arc<[String]>>,
     /// Whose root a token's owner is to trust.
     pub authority: watch::Receiver<Arc<Authority>>,
     /// Current sessions.
@@ -100,7 +100,7 @@ impl AdminService for Admin {
             root_spki_sha256: self.authority.borrow().root_spki_sha256(),
             role,
             name,
-            addresses: self.enrolment_addresses.to_vec(),
+            addresses: self.enrolment_addresses.borrow().to_vec(),
         };
         let token = token.format().map_err(|error| status::of(Kind::Internal, &error))?;
         Ok(Response::new(v1::CreateTokenResponse {

@@ -1,14 +1,16 @@
 //! The state of clusters and nodes, as judged.
 
+use super::watch::{Watcher, queue};
 use crate::agents::Agents;
-use crate::identity::ending::Ending;
 use crate::identity::roster::{Held, Roster};
+use crate::limit::{Current, Reason, Refusals, Slots};
+use crate::peer::Peer;
 use crate::query::resource::usage;
 use crate::query::series::Source;
 use crate::store::Select;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
-use quorate_common::model::cluster::{ClusterVerdict, NodeVerdict, Snapshot, Transition};
+use quorate_common::model::cluster::{NodeVerdict, Snapshot};
 use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness};
 use quorate_common::model::time::WallTime;
@@ -19,14 +21,12 @@ use quorate_proto::{status, v1};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio::sync::watch;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 /// Nodes on one page.
 const PAGE_MAX: usize = 1000;
-/// Updates that may wait for one watcher.
-const UPDATES_MAX: usize = 8;
 
 /// The service.
 #[derive(Clone)]
@@ -43,6 +43,12 @@ pub struct Clusters {
     pub agents: Agents,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How many may watch, and how slowly they may read.
+    pub limits: Current,
+    /// Who watches.
+    pub watchers: Slots,
+    /// Who is told whom we send away.
+    pub refusals: Refusals,
     /// When to stop.
     pub shutdown: Shutdown,
 }
@@ -157,124 +163,35 @@ impl ClusterService for Clusters {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let ending = request.extensions().get::<Ending>().cloned().unwrap_or_default();
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let peer = peer.ok_or_else(|| Status::internal("connection has no address"))?;
         let cluster = request.into_inner().cluster;
         known_cluster(&self.snapshot(), &cluster)?;
-        let (updates, outbox) = mpsc::channel(UPDATES_MAX);
-        let (farewell, shutdown) = (updates.clone(), self.shutdown.clone());
-        let watcher = Watcher { cluster, snapshots: self.snapshots.clone(), updates, missed: 0 };
+        let limits = self.limits.borrow().call;
+        let slot = self.watchers.take(limits.watchers_max).ok_or_else(|| {
+            let text = format!("too many read along, the limit is {}", limits.watchers_max);
+            self.refusals.refuse(Reason::Watchers, peer.address, &text);
+            Status::resource_exhausted(text)
+        })?;
+        let (updates, outbox) = queue(&limits, slot);
+        let watcher = Watcher {
+            cluster,
+            snapshots: self.snapshots.clone(),
+            updates,
+            missed: 0,
+            peer,
+            refusals: self.refusals.clone(),
+        };
+        let shutdown = self.shutdown.clone();
         self.shutdown.spawn("watcher", async move {
-            tokio::select! {
-                () = watcher.run() => {}
-                () = shutdown.asked() => {}
-                // A reader that takes nothing learns of it by the end of its connection.
-                reason = ending.told() => drop(farewell.try_send(Err(Status::unauthenticated(&*reason)))),
-            }
+            tokio::select! { () = watcher.run() => {}, () = shutdown.asked() => {} }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
+        Ok(Response::new(Box::pin(outbox)))
     }
 }
 
-/// One reader of changes. A reader that was too slow for a change gets the full state instead of the next.
-struct Watcher {
-    cluster: String,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    updates: mpsc::Sender<Result<v1::WatchResponse, Status>>,
-    missed: u64,
-}
-
-impl Watcher {
-    async fn run(mut self) {
-        let mut last = self.snapshots.borrow_and_update().clone();
-        if self.updates.send(Ok(self.full(&last))).await.is_err() {
-            return;
-        }
-        loop {
-            tokio::select! {
-                changed = self.snapshots.changed() => if changed.is_err() { return },
-                () = self.updates.closed() => return,
-            }
-            let next = self.snapshots.borrow_and_update().clone();
-            if next.revision == last.revision {
-                continue;
-            }
-            let skipped = next.revision.saturating_sub(last.revision).saturating_sub(1);
-            self.missed += skipped;
-            let update = if self.missed > 0 { Some(self.full(&next)) } else { self.changes(&last, &next) };
-            last = next;
-            // What changed may be of another cluster.
-            let Some(update) = update else { continue };
-            match self.updates.try_send(Ok(update)) {
-                Ok(()) => self.missed = 0,
-                Err(mpsc::error::TrySendError::Full(_)) => self.missed += 1,
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
-            }
-        }
-    }
-
-    fn full(&self, snapshot: &Snapshot) -> v1::WatchResponse {
-        let clusters = snapshot.clusters.iter().filter(|c| self.wants(c));
-        let nodes = snapshot.nodes.iter().filter(|node| in_cluster(node, &self.cluster));
-        let full = v1::FullState {
-            revision: snapshot.revision,
-            clusters: clusters.map(|c| v1::ClusterHealth::of(c, snapshot.at)).collect(),
-            nodes: nodes.map(Into::into).collect(),
-            missed: self.missed,
-        };
-        v1::WatchResponse { event: Some(v1::watch_response::Event::Full(full)) }
-    }
-
-    fn changes(&self, last: &Snapshot, next: &Snapshot) -> Option<v1::WatchResponse> {
-        let clusters = next.clusters.iter().filter(|c| self.wants(c) && last.cluster(&c.name) != Some(*c));
-        let mine = |node: &&NodeVerdict| in_cluster(node, &self.cluster);
-        let changed =
-            |node: &&NodeVerdict| last.node(node.member.name.as_str()).is_none_or(|old| differs(old, node));
-        let gone = |node: &&NodeVerdict| next.node(node.member.name.as_str()).is_none();
-        let transitions = next.transitions.iter().filter(|told| self.concerns(told, last, next));
-        let changes = v1::Changes {
-            revision: next.revision,
-            clusters: clusters.map(|c| v1::ClusterHealth::of(c, next.at)).collect(),
-            nodes: next.nodes.iter().filter(mine).filter(changed).map(Into::into).collect(),
-            removed_nodes: last
-                .nodes
-                .iter()
-                .filter(mine)
-                .filter(gone)
-                .map(|n| n.member.name.to_string())
-                .collect(),
-            transitions: transitions.map(|t| v1::Transition::of(t, next.at)).collect(),
-        };
-        let quiet = v1::Changes { revision: next.revision, ..v1::Changes::default() };
-        let event = |changes| v1::WatchResponse { event: Some(v1::watch_response::Event::Changes(changes)) };
-        (changes != quiet).then(|| event(changes))
-    }
-
-    /// Whether a transition is of the watched cluster; a node may be in one of the two snapshots only.
-    fn concerns(&self, transition: &Transition, last: &Snapshot, next: &Snapshot) -> bool {
-        match transition {
-            Transition::Quorum { cluster, .. } | Transition::Cluster { cluster, .. } => {
-                self.cluster.is_empty() || **cluster == *self.cluster
-            }
-            Transition::Node { node, .. } | Transition::Rebooted { node } => {
-                let known = next.node(node.as_str()).or_else(|| last.node(node.as_str()));
-                known.is_some_and(|node| in_cluster(node, &self.cluster))
-            }
-        }
-    }
-
-    fn wants(&self, cluster: &ClusterVerdict) -> bool {
-        self.cluster.is_empty() || *cluster.name == *self.cluster
-    }
-}
-
-/// Whether anything but the time of the last frame differs.
-fn differs(old: &NodeVerdict, new: &NodeVerdict) -> bool {
-    let mut old = old.clone();
-    old.last_heard = new.last_heard;
-    old != *new
-}
-
-fn in_cluster(node: &NodeVerdict, cluster: &str) -> bool {
+/// Whether a node is of this cluster; every node is of the one without a name.
+pub(super) fn in_cluster(node: &NodeVerdict, cluster: &str) -> bool {
     cluster.is_empty() || *node.member.cluster == *cluster
 }
 

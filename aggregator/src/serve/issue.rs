@@ -15,9 +15,9 @@ pub struct Issuer {
     /// The authority.
     pub authority: watch::Receiver<Arc<Authority>>,
     /// Where agents connect to, `host:port`.
-    pub aggregators: Arc<[String]>,
+    pub aggregators: watch::Receiver<Arc<[String]>>,
     /// Where they rejoin, `host:port`.
-    pub enrolment: Arc<[String]>,
+    pub enrolment: watch::Receiver<Arc<[String]>>,
 }
 
 impl Issuer {
@@ -40,9 +40,9 @@ impl Issuer {
             certificate_chain_pem: chain_pem,
             roots_pem: authority.root_pem().to_owned(),
             name: name.to_owned(),
-            aggregators: self.aggregators.to_vec(),
+            aggregators: self.aggregators.borrow().to_vec(),
             // Only nodes come back by themselves.
-            enrolment: if role == Role::Agent { self.enrolment.to_vec() } else { Vec::new() },
+            enrolment: if role == Role::Agent { self.enrolment.borrow().to_vec() } else { Vec::new() },
         })
     }
 }

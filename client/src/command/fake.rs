@@ -6,6 +6,7 @@ use quorate_common::durable;
 use quorate_common::tls::{self, Credential, certificates_from_pem};
 use quorate_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use quorate_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
+use quorate_proto::v1::diagnostic_service_server::{DiagnosticService, DiagnosticServiceServer};
 use quorate_proto::v1::query_service_server::{QueryService, QueryServiceServer};
 use quorate_proto::v1::{create_token_request::Subject, watch_response::Event, *};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -63,6 +64,7 @@ impl Fake {
             .add_service(ClusterServiceServer::new(self.clone()))
             .add_service(QueryServiceServer::new(self.clone()))
             .add_service(AdminServiceServer::new(self.clone()))
+            .add_service(DiagnosticServiceServer::new(self.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         drop(tokio::spawn(server));
         address
@@ -533,5 +535,50 @@ impl AdminService for Fake {
         let next_page_token = if next < all.len() { next.to_string() } else { String::new() };
         let lines = all.into_iter().skip(first).take(self.page).collect();
         Ok(Response::new(ListAuditResponse { lines, next_page_token }))
+    }
+}
+
+#[tonic::async_trait]
+impl DiagnosticService for Fake {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let certificate = |subject: &str, days: i64| Certificate {
+            subject: subject.into(),
+            not_before: at(1000),
+            not_after: at(-days * 86_400),
+        };
+        let limit = |key: &str, value, bitten, reason: &str| Limit {
+            key: key.into(),
+            value,
+            bitten,
+            reason: reason.into(),
+        };
+        let text = "a.toml:1:2: evil\u{1b}[2J\nb.toml:3:4: worse".into();
+        let configuration = Configuration {
+            revision: 2,
+            since: at(100),
+            files: vec!["a.toml".into(), "b.toml".into()],
+            last_reload: Some(Reload { at: at(10), ok: false, text }),
+            needs_restart: vec!["listen.grpc".into()],
+        };
+        let (name, address) = ("grpc".into(), "0.0.0.0:7443".into());
+        Ok(Response::new(GetStatusResponse {
+            name: "agg".into(),
+            version: "0.1.0".into(),
+            started: at(10_000),
+            timestamp: at(0),
+            resident_bytes: Some(32 << 20),
+            configuration: Some(configuration),
+            certificates: vec![
+                certificate("spiffe://quorate/aggregator/agg", 3),
+                certificate("CN=Quorate root", 3650),
+            ],
+            doors: vec![Door { name, address, open: 3, accepted: 9, handshakes: 7, accept_errors: 1 }],
+            limits: vec![
+                limit("limits.http2.streams_max", 100, None, ""),
+                limit("limits.call.at_once_max", 512, Some(2), "calls"),
+                limit("limits.door.connections_max", 20_000, Some(0), "connections"),
+            ],
+            refused: [("not_tls".to_owned(), 2)].into(),
+        }))
     }
 }

@@ -3,6 +3,7 @@
 //! A command gives the exit code of the program or an error; it writes through [`Output`] only.
 
 pub mod admin;
+pub mod aggregator;
 pub mod audit;
 pub mod check_config;
 pub mod completions;
@@ -49,6 +50,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             token::run(request, &connect().await?, output).await
         }
         Command::Audit(args) => audit::run(&args, &connect().await?, output).await,
+        Command::Aggregator(args) => aggregator::run(&args, &connect().await?, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
         Command::Doctor => doctor::run(target(&cli.global), output).await,
         Command::Enroll(args) => enroll::run(&args, output).await,

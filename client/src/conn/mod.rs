@@ -16,6 +16,7 @@ use crate::config::Target;
 use crate::view::{self, WatchEvent};
 use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
+use quorate_proto::v1::diagnostic_service_client::DiagnosticServiceClient;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
 use quorate_proto::v1::{self, watch_response};
 use std::time::Duration;
@@ -126,6 +127,13 @@ impl Connection {
         let answer =
             self.call("read the recorder", self.query().read_recorder(self.request(request))).await?;
         Ok(answer.into())
+    }
+
+    /// How the aggregator itself does.
+    pub async fn aggregator(&self) -> Result<view::Aggregator, CallError> {
+        let mut service = DiagnosticServiceClient::new(self.channel.clone());
+        let request = self.request(v1::GetStatusRequest {});
+        Ok(self.call("read the aggregator's status", service.get_status(request)).await?.into())
     }
 
     /// Makes a token.

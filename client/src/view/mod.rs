@@ -2,12 +2,14 @@
 //!
 //! Status words are those of the model. What is absent stays absent and is never shown as 0 or empty.
 
+mod aggregator;
 mod audit;
 mod cluster;
 mod node;
 mod series;
 mod token;
 
+pub use aggregator::{Aggregator, Certificate, Configuration, Door, Limit, Reload};
 pub use audit::{AuditLine, AuditList};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,

@@ -34,6 +34,21 @@ pub(super) fn check<T: DeserializeOwned>(file: &Path, text: &str) -> Vec<Problem
     problems
 }
 
+/// Where in a file a key has its value; `None` if it is not there. The file was found readable before.
+pub(super) fn place(file: &Path, text: &str, key: &str) -> Option<String> {
+    let (document, _) = DeTable::parse_recoverable(text);
+    let mut table = document.get_ref();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        let (_, value) = table.iter().find(|(name, _)| name.get_ref() == part)?;
+        match value.get_ref() {
+            DeValue::Table(inner) if parts.peek().is_some() => table = inner,
+            _ => return Some(Problem::at(file, text, value.span().start, String::new()).place),
+        }
+    }
+    None
+}
+
 /// Removes the innermost entry that covers `span`, and tells the keys to it, innermost first.
 fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, path: &mut Vec<String>) -> bool {
     let mut hit = None;

@@ -58,6 +58,11 @@ impl Problem {
         Problem { place: path.display().to_string(), message: format!("failed to read: {error}") }
     }
 
+    pub(super) fn exposed(path: &Path, mode: u32) -> Problem {
+        let message = format!("has mode {mode:04o}, expected 0644 or less: others may write it");
+        Problem { place: path.display().to_string(), message }
+    }
+
     pub(super) fn large(path: &Path) -> Problem {
         let message = format!("larger than {} bytes", super::FILE_BYTES_MAX);
         Problem { place: path.display().to_string(), message }

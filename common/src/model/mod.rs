@@ -13,6 +13,7 @@ pub mod stream;
 pub mod time;
 
 /// Declares an enum of status words: its text, its parser, and the list of its members.
+#[macro_export]
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$meta])*

@@ -5,7 +5,7 @@ use prost::Message;
 use quorate_agent::session::{Introduction, Session as AgentSession};
 use quorate_agent::spool::{Config, Spool};
 use quorate_aggregator::agents::delivery::Delivery;
-use quorate_aggregator::receive::admit::Limits;
+use quorate_aggregator::limit::AgentLimits as Limits;
 use quorate_aggregator::receive::session::{NodeHandle, Session};
 use quorate_aggregator::store::embedded::Embedded;
 use quorate_aggregator::store::live::Live;

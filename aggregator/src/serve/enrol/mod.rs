@@ -12,6 +12,7 @@ use super::listen::Peer;
 use super::refusal::Refusals;
 use crate::identity::ca::Request as CertificateRequest;
 use crate::identity::registry::{RedeemError, Registry, RegistryError};
+use crate::limit::{Current, Limits};
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::time::Now;
@@ -25,15 +26,13 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use tries::Tries;
 
-/// Largest message: the request, the token, and room.
-const MESSAGE_BYTES_MAX: usize = 32 * 1024;
-
 /// Serves `quorate.v1.EnrolmentService`.
 pub struct Enrolment {
     registry: Registry,
     issuer: Issuer,
     clock: Arc<dyn Clock>,
     refusals: Refusals,
+    limits: Current,
     tries: Tries,
     rejoin: Rejoin,
 }
@@ -46,12 +45,24 @@ impl Enrolment {
         (clock, refusals): (Arc<dyn Clock>, Refusals),
     ) -> Result<Enrolment, NoRandomness> {
         let rejoin = Rejoin::new(registry.clone(), issuer.clone())?;
-        Ok(Enrolment { registry, issuer, clock, refusals, tries: Tries::default(), rejoin })
+        let limits = Limits::default().fixed();
+        Ok(Enrolment { registry, issuer, clock, refusals, limits, tries: Tries::default(), rejoin })
+    }
+
+    /// The same with limits that may change.
+    pub fn under(self, limits: Current) -> Enrolment {
+        Enrolment { limits, ..self }
     }
 
     /// As a service for tonic, with its message limit set.
     pub fn into_server(self) -> EnrolmentServiceServer<Enrolment> {
-        EnrolmentServiceServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        Enrolment::server(Arc::new(self))
+    }
+
+    /// The same, of one that is shared.
+    pub fn server(shared: Arc<Enrolment>) -> EnrolmentServiceServer<Enrolment> {
+        let max = shared.limits.borrow().enrol.message_bytes_max as usize;
+        EnrolmentServiceServer::from_arc(shared).max_decoding_message_size(max)
     }
 
     async fn admit(&self, asked: EnrolRequest, address: SocketAddr, now: Now) -> Result<v1::Issued, Status> {
@@ -85,7 +96,11 @@ impl Enrolment {
 
     /// Counts a failed try; the sixth within a minute is not even told that it failed.
     fn failed(&self, address: SocketAddr, now: Now, status: Status) -> Status {
-        if self.tries.count(address.ip(), now.boot) { status } else { exhausted() }
+        if self.tries.count(address.ip(), now.boot, &self.limits.borrow().enrol) {
+            status
+        } else {
+            exhausted()
+        }
     }
 }
 
@@ -93,7 +108,7 @@ impl Enrolment {
 impl EnrolmentService for Enrolment {
     async fn enrol(&self, request: Request<EnrolRequest>) -> Result<Response<EnrolResponse>, Status> {
         let (address, now) = (address(&request)?, self.clock.now());
-        if self.tries.are_used_up(address.ip(), now.boot) {
+        if self.tries.are_used_up(address.ip(), now.boot, &self.limits.borrow().enrol) {
             return Err(exhausted());
         }
         let issued = self.admit(request.into_inner(), address, now).await?;

@@ -1,10 +1,15 @@
-//! One open connection: TLS bytes for tonic, a peer for whoever asks, and an end that we can bring about.
+//! One open connection: TLS bytes for HTTP/2, a peer for whoever asks, and an end that we can bring about.
+//!
+//! ```text
+//!   preface ──24 bytes──→ first request ──it came──→ life (without a certificate) or settled
+//!      └──── deadline ────────┴─────── deadline ───────────┴────────→ closed ←── too many empty frames
+//! ```
 
 use super::limit::{Counters, Place, Refusal};
-use super::log::Log;
-use crate::identity::ending::Ending;
+use super::meter::Meter;
+use crate::limit::{Limits, Slot, millis};
+use crate::peer::Peer;
 use quorate_common::clock::{Clock, SystemClock};
-use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::tls::PeerCertificate;
 use std::collections::HashMap;
 use std::io;
@@ -16,9 +21,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
 /// Bytes of the HTTP/2 connection preface.
@@ -26,42 +30,6 @@ const PREFACE_BYTES: usize = 24;
 
 /// TLS over TCP, server side.
 pub type Tls = tokio_rustls::server::TlsStream<TcpStream>;
-
-/// Who is at the other end. In the extensions of every request, as `Arc<Peer>`.
-#[derive(Debug)]
-pub struct Peer {
-    /// Where it calls from.
-    pub address: SocketAddr,
-    /// Its certificate, checked; none where none was asked for, or where it names nobody of ours.
-    pub certificate: Option<PeerCertificate>,
-    /// Cancelled by us to close the connection: its reads and writes fail from then on.
-    pub close: CancellationToken,
-    /// Why it is about to be closed, for the streams on it that can still say so.
-    pub ending: Ending,
-    opened: BootTime,
-    number: u64,
-}
-
-/// How long streams have to say why they end.
-const FAREWELL: Duration = Duration::from_millis(500);
-
-impl Peer {
-    /// When its connection began, by the wall clock as it goes now.
-    pub fn opened(&self, now: Now) -> WallTime {
-        let age = i64::try_from(now.boot.since(self.opened).as_nanos()).unwrap_or(i64::MAX);
-        WallTime(now.wall.0.saturating_sub(age))
-    }
-
-    /// Lets the streams of this connection end for a reason, and closes it a moment later.
-    pub fn end(self: Arc<Self>, reason: &str) {
-        if self.ending.tell(reason) {
-            drop(tokio::spawn(async move {
-                tokio::time::sleep(FAREWELL).await;
-                self.close.cancel();
-            }));
-        }
-    }
-}
 
 /// The connections that are open on one listener.
 #[derive(Debug, Default)]
@@ -83,57 +51,82 @@ impl Connections {
 
     pub(super) fn add(&self, address: SocketAddr, certificate: Option<PeerCertificate>) -> Arc<Peer> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let peer = Arc::new(Peer {
-            address,
-            certificate,
-            close: CancellationToken::new(),
-            ending: Ending::default(),
-            opened: SystemClock.now().boot,
-            number,
-        });
+        let peer = Arc::new(Peer::new(number, address, certificate));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, peer.clone());
         peer
     }
 
     fn remove(&self, peer: &Peer) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.number);
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.number());
     }
 }
 
-/// How long a connection may take.
-pub struct Deadlines {
-    /// For the HTTP/2 preface.
-    pub preface: Duration,
-    /// For everything after it; `None` is for ever.
-    pub life: Option<Duration>,
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Preface,
+    Request,
+    Life,
+    Settled,
 }
 
-/// What goes with the connection when it is dropped.
-type Kept = (Arc<Connections>, (OwnedSemaphorePermit, Option<Place>), (Arc<Counters>, Log));
+/// What goes with the connection: who knows of it, what it holds until it is dropped, who counts.
+pub(super) struct Kept {
+    pub connections: Arc<Connections>,
+    pub _slot: Slot,
+    /// Only of a caller without a certificate.
+    pub place: Option<Place>,
+    pub counters: Arc<Counters>,
+    pub limits: Arc<Limits>,
+}
 
-/// What tonic reads from and writes to.
+/// What HTTP/2 reads from and writes to.
 pub struct Connection {
     tls: Tls,
     peer: Arc<Peer>,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// The preface's deadline, then the life's.
+    phase: Phase,
     timer: Option<Pin<Box<Sleep>>>,
-    deadlines: Deadlines,
+    /// Runs while it takes no bytes.
+    stalled: Option<Pin<Box<Sleep>>>,
     preface_missing: usize,
+    meter: Meter,
     kept: Kept,
 }
 
 impl Connection {
-    pub(super) fn new(tls: Tls, peer: Arc<Peer>, deadlines: Deadlines, kept: Kept) -> Connection {
+    pub(super) fn new(tls: Tls, peer: Arc<Peer>, kept: Kept) -> Connection {
         Connection {
             tls,
             closed: Box::pin(peer.close.clone().cancelled_owned()),
             peer,
-            timer: Some(Box::pin(tokio::time::sleep(deadlines.preface))),
-            deadlines,
+            phase: Phase::Preface,
+            timer: Some(Box::pin(tokio::time::sleep(millis(kept.limits.door.preface_deadline_ms)))),
+            stalled: None,
             preface_missing: PREFACE_BYTES,
+            meter: Meter::new(&kept.limits.http2, SystemClock.now().boot),
             kept,
         }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// The limits that it was accepted under.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.kept.limits
+    }
+
+    /// Who counts and tells whom we send away.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.kept.counters
+    }
+
+    fn enter(&mut self, phase: Phase, wait: Option<Duration>) {
+        self.phase = phase;
+        self.timer = wait.map(|wait| Box::pin(tokio::time::sleep(wait)));
     }
 
     /// An error once we have closed it or its time is over. Wakes the reader when that happens.
@@ -141,33 +134,62 @@ impl Connection {
         if self.closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the server"));
         }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
-        ready!(timer.as_mut().poll(cx));
-        self.timer = None;
-        self.peer.close.cancel();
-        if self.preface_missing > 0 {
-            let refusal = Refusal::Preface(self.deadlines.preface);
-            let (counters, log) = &self.kept.2;
-            counters.count(&refusal);
-            log.refused(self.peer.address, &refusal);
+        while let Some(timer) = &mut self.timer {
+            ready!(timer.as_mut().poll(cx));
+            if let Some(error) = self.over() {
+                return Poll::Ready(error);
+            }
         }
-        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the connection's time is over"))
+        Poll::Pending
     }
 
-    fn read(&mut self, bytes: usize) {
-        if self.preface_missing == 0 {
-            return;
+    /// The timer has run out: the next phase, or the end.
+    fn over(&mut self) -> Option<io::Error> {
+        let door = &self.kept.limits.door;
+        let refusal = match self.phase {
+            Phase::Preface => Refusal::Preface(millis(door.preface_deadline_ms)),
+            Phase::Request if self.peer.has_called() => {
+                let spent = door.request_deadline_ms;
+                let life = millis(door.anonymous_life_ms.saturating_sub(spent));
+                let anonymous = self.kept.place.is_some();
+                self.enter(if anonymous { Phase::Life } else { Phase::Settled }, anonymous.then_some(life));
+                return None;
+            }
+            Phase::Request => Refusal::Request(millis(door.request_deadline_ms)),
+            Phase::Life => Refusal::Life(millis(door.anonymous_life_ms)),
+            Phase::Settled => return None,
+        };
+        Some(self.refuse(&refusal))
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) -> io::Error {
+        self.kept.counters.refusals().refuse(refusal.reason(), self.peer.address, refusal);
+        self.end("the connection was refused")
+    }
+
+    fn end(&mut self, why: &'static str) -> io::Error {
+        self.timer = None;
+        self.peer.close.cancel();
+        io::Error::new(io::ErrorKind::ConnectionAborted, why)
+    }
+
+    /// Looks at what was read; an error if it was too much.
+    fn look(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let preface = self.preface_missing.min(bytes.len());
+        self.preface_missing -= preface;
+        if self.phase == Phase::Preface && self.preface_missing == 0 {
+            self.enter(Phase::Request, Some(millis(self.kept.limits.door.request_deadline_ms)));
         }
-        self.preface_missing = self.preface_missing.saturating_sub(bytes);
-        if self.preface_missing == 0 {
-            self.timer = self.deadlines.life.map(|life| Box::pin(tokio::time::sleep(life)));
+        if self.meter.read(&bytes[preface..], || SystemClock.now().boot) {
+            return Ok(());
         }
+        Err(self.refuse(&Refusal::ControlFrames(self.kept.limits.http2.control_frames_per_s_max)))
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.kept.0.remove(&self.peer);
+        self.kept.connections.remove(&self.peer);
     }
 }
 
@@ -190,27 +212,44 @@ impl AsyncRead for Connection {
             return Poll::Ready(Err(error));
         }
         ready!(Pin::new(&mut self.tls).poll_read(cx, buffer))?;
-        self.read(buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.look(&buffer.filled()[before..]))
+    }
+}
+
+impl Connection {
+    /// What writing came to; an error once it has come to nothing for too long.
+    fn written<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = millis(self.kept.limits.http2.write_deadline_ms);
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stalled.as_mut().poll(cx));
+        self.stalled = None;
+        Poll::Ready(Err(self.refuse(&Refusal::Write(limit))))
+    }
+
+    fn writable(&self) -> io::Result<()> {
+        if self.peer.close.is_cancelled() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.peer.close.is_cancelled() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Pin::new(&mut self.tls).poll_write(cx, bytes)
+        self.writable()?;
+        let polled = Pin::new(&mut self.tls).poll_write(cx, bytes);
+        self.written(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.peer.close.is_cancelled() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
-        Pin::new(&mut self.tls).poll_flush(cx)
+        self.writable()?;
+        let polled = Pin::new(&mut self.tls).poll_flush(cx);
+        self.written(cx, polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tls).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.tls).poll_shutdown(cx);
+        self.written(cx, polled)
     }
 }

@@ -1,46 +1,14 @@
-//! How many may be at the door, and what is counted of those who are sent away.
+//! The places of each address, and why a caller does not get in.
 
+use crate::limit::{DoorLimits, Reason, Refusals, millis};
+use crate::peer::network;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// What callers of one port may do, the section `[listen.limits]`; each port counts for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Open connections, proven or not.
-    pub connections_max: u32,
-    /// Connections of one address (IPv6: of one /64) that have proven no certificate yet.
-    pub unproven_per_address_max: u32,
-    /// How long one more of the same address waits for a place.
-    pub admission_wait_ms: u32,
-    /// TLS handshakes at the same time.
-    pub handshakes_max: u32,
-    /// From the first look at the socket to the end of the TLS handshake.
-    pub handshake_deadline_ms: u32,
-    /// From there to the whole HTTP/2 preface.
-    pub preface_deadline_ms: u32,
-    /// How long a caller without a certificate may stay.
-    pub anonymous_life_ms: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            connections_max: 20_000,
-            unproven_per_address_max: 20,
-            admission_wait_ms: 1_000,
-            handshakes_max: 64,
-            handshake_deadline_ms: 5_000,
-            preface_deadline_ms: 10_000,
-            anonymous_life_ms: 60_000,
-        }
-    }
-}
 
 /// Why a caller was sent away. The text is what stands in the log.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +18,7 @@ pub enum Refusal {
     Connections(u32),
     /// This address has too many connections without a certificate.
     #[error("too many connections from this address without a certificate, the limit is {0}")]
-    Address(usize),
+    Address(u32),
     /// It began with something else.
     #[error("not a TLS client (first bytes \"{}\")", .0.escape_ascii())]
     NotTls(Vec<u8>),
@@ -69,37 +37,54 @@ pub enum Refusal {
     /// TLS was fine, HTTP/2 did not follow.
     #[error("no HTTP/2 preface within {0:?}")]
     Preface(Duration),
+    /// HTTP/2 was fine, a request did not follow.
+    #[error("no request within {0:?}")]
+    Request(Duration),
+    /// A caller without a certificate had its time.
+    #[error("a caller without a certificate may stay {0:?}")]
+    Life(Duration),
+    /// Too many frames without content.
+    #[error("more than {0} frames without content a second")]
+    ControlFrames(u32),
+    /// It takes nothing.
+    #[error("took no bytes for {0:?}")]
+    Write(Duration),
 }
 
 impl Refusal {
     /// The word that it is counted under.
-    fn reason(&self) -> usize {
+    pub(super) fn reason(&self) -> Reason {
         match self {
-            Refusal::Connections(_) => 0,
-            Refusal::Address(_) => 1,
-            Refusal::NotTls(_) => 2,
-            Refusal::Slow(_) => 3,
-            Refusal::Hung => 4,
-            Refusal::Tls(_) => 5,
-            Refusal::Socket(_) => 6,
-            Refusal::Preface(_) => 7,
+            Refusal::Connections(_) => Reason::Connections,
+            Refusal::Address(_) => Reason::Address,
+            Refusal::NotTls(_) => Reason::NotTls,
+            Refusal::Slow(_) => Reason::HandshakeTimeout,
+            Refusal::Hung => Reason::Closed,
+            Refusal::Tls(_) => Reason::Tls,
+            Refusal::Socket(_) => Reason::Socket,
+            Refusal::Preface(_) => Reason::PrefaceTimeout,
+            Refusal::Request(_) => Reason::RequestTimeout,
+            Refusal::Life(_) => Reason::AnonymousLife,
+            Refusal::ControlFrames(_) => Reason::ControlFrames,
+            Refusal::Write(_) => Reason::WriteTimeout,
         }
     }
 }
 
-const REASONS: [&str; 8] =
-    ["connections", "address", "not_tls", "handshake_timeout", "closed", "tls", "socket", "preface_timeout"];
-
 /// What a listener counts. Only ever grows.
-#[derive(Debug, Default)]
 pub struct Counters {
     accepted: AtomicU64,
     opened: AtomicU64,
     accept_errors: AtomicU64,
-    refused: [AtomicU64; REASONS.len()],
+    refusals: Refusals,
 }
 
 impl Counters {
+    pub(super) fn new(refusals: Refusals) -> Counters {
+        let zero = || AtomicU64::new(0);
+        Counters { accepted: zero(), opened: zero(), accept_errors: zero(), refusals }
+    }
+
     /// Sockets accepted.
     pub fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
@@ -115,13 +100,9 @@ impl Counters {
         self.accept_errors.load(Ordering::Relaxed)
     }
 
-    /// Callers sent away, by reason: the values of a metric's label.
-    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        REASONS.into_iter().zip(&self.refused).map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
-    }
-
-    pub(super) fn count(&self, refusal: &Refusal) {
-        self.refused[refusal.reason()].fetch_add(1, Ordering::Relaxed);
+    /// Who was sent away; shared by all listeners that were given the same.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     pub(super) fn count_accepted(&self) {
@@ -132,16 +113,15 @@ impl Counters {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_accept_error(&self) {
-        self.accept_errors.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more, and gives how many there were before.
+    pub(super) fn count_accept_error(&self) -> u64 {
+        self.accept_errors.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 /// The places of each address. An address without callers takes no memory.
+#[derive(Default)]
 pub struct Addresses {
-    places_max: usize,
-    /// Callers of one address, waiting ones included: the rest of the slots is for other addresses.
-    callers_max: usize,
     rooms: Mutex<HashMap<IpAddr, Room>>,
 }
 
@@ -158,29 +138,32 @@ pub struct Place {
 }
 
 impl Addresses {
-    pub(super) fn new(limits: &Limits) -> Addresses {
-        let places_max = limits.unproven_per_address_max as usize;
-        let callers_max = places_max.max(limits.connections_max as usize / 4);
-        Addresses { places_max, callers_max, rooms: Mutex::default() }
-    }
-
-    /// Waits `wait` at most for a place of this address.
-    pub(super) async fn enter(self: &Arc<Self>, address: IpAddr, wait: Duration) -> Result<Place, Refusal> {
-        let full = || Refusal::Address(self.places_max);
+    /// Waits a moment for a place of this address. An address that has callers keeps the number of places that it
+    /// began with.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        limits: &DoorLimits,
+    ) -> Result<Place, Refusal> {
+        let full = || Refusal::Address(limits.unproven_per_address_max);
         let address = network(address);
-        let places = self.call(address).ok_or_else(full)?;
+        let places = self.call(address, limits).ok_or_else(full)?;
         // From here on the caller is counted, and leaves by the drop of its place.
         let mut place = Place { address, addresses: self.clone(), permit: None };
+        let wait = millis(limits.admission_wait_ms);
         let permit = tokio::time::timeout(wait, places.acquire_owned()).await.map_err(|_| full())?;
         place.permit = Some(permit.map_err(|_| full())?);
         Ok(place)
     }
 
-    fn call(&self, address: IpAddr) -> Option<Arc<Semaphore>> {
+    fn call(&self, address: IpAddr, limits: &DoorLimits) -> Option<Arc<Semaphore>> {
+        let places_max = limits.unproven_per_address_max as usize;
+        // Waiting ones included: the rest of the slots is for other addresses.
+        let callers_max = places_max.max(limits.connections_max as usize / 4);
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let empty = || Room { places: Arc::new(Semaphore::new(self.places_max)), callers: 0 };
+        let empty = || Room { places: Arc::new(Semaphore::new(places_max)), callers: 0 };
         let room = rooms.entry(address).or_insert_with(empty);
-        if room.callers >= self.callers_max {
+        if room.callers >= callers_max {
             return None;
         }
         room.callers += 1;
@@ -201,23 +184,20 @@ impl Drop for Place {
     }
 }
 
-/// What counts as one address: whoever has one IPv6 address has 2^64.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
     async fn an_address_has_its_places_and_no_more() {
-        let limits = Limits { unproven_per_address_max: 2, connections_max: 4, ..Limits::default() };
-        let addresses = Arc::new(Addresses::new(&limits));
-        let enter = |text: &str| addresses.enter(text.parse().unwrap(), Duration::ZERO);
+        let limits = DoorLimits {
+            unproven_per_address_max: 2,
+            connections_max: 4,
+            admission_wait_ms: 0,
+            ..DoorLimits::default()
+        };
+        let addresses = Arc::new(Addresses::default());
+        let enter = |text: &str| addresses.enter(text.parse().unwrap(), &limits);
         let first = enter("2001:db8::1").await.unwrap();
         let second = enter("2001:db8::2").await.unwrap();
         let error = enter("2001:db8::3").await.err().unwrap();

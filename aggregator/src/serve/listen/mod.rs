@@ -1,43 +1,50 @@
-//! The accept loop under tonic: TLS, limits, deadlines, and a reason for everyone who is sent away.
+//! The accept loop and what lies on it: TLS, HTTP/2, limits, deadlines, and a reason for everyone who is sent away.
 //!
 //! ```text
 //!   accept ─→ slot (all) ─→ slot (address, wait ≤ 1 s) ─→ first byte ─→ handshake (64 at once, ≤ 5 s)
 //!      │          │                  │                        │              │
 //!      └──────────┴──────────────────┴── refused: logged and counted ────────┤
 //!                                                                            ↓
-//!          closed ←── revoked, expired ── open ←── HTTP/2 preface (≤ 10 s) ─ connection
+//!      closed ←── revoked, expired ── open ←─ request (≤ 10 s) ←─ HTTP/2 preface (≤ 10 s) ─ connection
 //! ```
 //!
-//! The slot of an address is given back once a client certificate is proven; a caller without one keeps it,
-//! and may stay for [`Limits::anonymous_life_ms`] only. It decides nothing about authority.
+//! The slot of an address is given back once a client certificate is proven; a caller without one keeps it, and may
+//! stay for `limits.door.anonymous_life_ms` only. It decides nothing about authority.
 
 mod connection;
+mod http2;
 mod limit;
-mod log;
+mod meter;
 
-pub use connection::{Connection, Connections, Peer};
-pub use limit::{Counters, Limits, network};
+pub use crate::limit::DoorLimits as Limits;
+pub use crate::peer::{Peer, network};
+pub use connection::{Connection, Connections};
+pub use http2::serve;
+pub use limit::Counters;
 
-use connection::Deadlines;
+use crate::limit::{Current, Reason, Refusals, Slot, Slots, millis};
+use connection::Kept;
 use limit::{Addresses, Refusal};
-use log::Log;
+use quorate_common::clock::SystemClock;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::peer_identity;
 use rustix::net::sockopt;
 use rustls::ServerConfig;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// Finished handshakes that wait for tonic to take them.
+/// Finished handshakes that wait to be taken.
 const READY_MAX: usize = 64;
 /// Wait after a failed accept: without it, a process out of descriptors would spin.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// A failed accept is followed by a wait of 100 ms, so that every fiftieth is one in five seconds.
+const ACCEPT_ERRORS_PER_LINE: u64 = 50;
 /// A plain-text caller is quoted in the log by so many bytes.
 const QUOTED_BYTES: usize = 8;
 /// First byte of every TLS connection: the record type of a handshake.
@@ -45,23 +52,24 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// One door. Built from a bound socket, served with [`Listener::start`].
 pub struct Listener {
+    name: &'static str,
     tcp: TcpListener,
-    shared: Arc<Shared>,
+    shared: Shared,
 }
 
 struct Shared {
     tls: watch::Receiver<Arc<ServerConfig>>,
-    limits: Limits,
+    limits: Current,
     counters: Arc<Counters>,
     connections: Arc<Connections>,
     addresses: Arc<Addresses>,
-    all: Arc<Semaphore>,
-    handshakes: Semaphore,
-    log: Log,
+    all: Slots,
+    handshakes: Mutex<(u32, Arc<Semaphore>)>,
 }
 
 impl Listener {
-    /// A door named `name` in the log. A new value of `tls` holds for the connections that come after it.
+    /// A door named `name` in the log, with limits that never change. A new value of `tls` holds for the connections
+    /// that come after it.
     pub fn new(
         name: &'static str,
         tcp: TcpListener,
@@ -70,15 +78,21 @@ impl Listener {
     ) -> Listener {
         let shared = Shared {
             tls,
-            counters: Arc::default(),
+            limits: crate::limit::Limits::from(limits).fixed(),
+            counters: Arc::new(Counters::new(Refusals::new(Arc::new(SystemClock)))),
             connections: Arc::default(),
-            addresses: Arc::new(Addresses::new(&limits)),
-            all: Arc::new(Semaphore::new(limits.connections_max as usize)),
-            handshakes: Semaphore::new(limits.handshakes_max as usize),
-            log: Log::new(name),
-            limits,
+            addresses: Arc::default(),
+            all: Slots::default(),
+            handshakes: Mutex::new((0, Arc::new(Semaphore::new(0)))),
         };
-        Listener { tcp, shared: Arc::new(shared) }
+        Listener { name, tcp, shared }
+    }
+
+    /// The same door with limits that may change, and with who is sent away told to `refusals`.
+    pub fn under(mut self, limits: Current, refusals: Refusals) -> Listener {
+        self.shared.limits = limits;
+        self.shared.counters = Arc::new(Counters::new(refusals));
+        self
     }
 
     /// What was counted so far, and will be.
@@ -91,8 +105,7 @@ impl Listener {
         self.shared.connections.clone()
     }
 
-    /// Accepts until asked to stop. The stream is for tonic's `serve_with_incoming_shutdown`; it ends when
-    /// the listener stops.
+    /// Accepts until asked to stop, or until nobody takes connections any more.
     pub fn start(self, shutdown: &Shutdown) -> ReceiverStream<Result<Connection, Infallible>> {
         let (ready, incoming) = mpsc::channel(READY_MAX);
         let stop = shutdown.clone();
@@ -101,17 +114,16 @@ impl Listener {
     }
 
     async fn accept(self, ready: mpsc::Sender<Result<Connection, Infallible>>, stop: &Shutdown) {
-        let Listener { tcp, shared } = self;
+        let Listener { name, tcp, shared } = self;
+        let shared = Arc::new(shared);
         let mut handshakes = tokio::task::JoinSet::new();
-        let mut second = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 () = stop.asked() => break,
                 accepted = tcp.accept() => match accepted {
                     Ok((stream, address)) => shared.admit((stream, address), &ready, &mut handshakes),
-                    Err(error) => shared.back_off(&error).await,
+                    Err(error) => shared.back_off(name, &error).await,
                 },
-                _ = second.tick() => shared.log.tick(),
                 Some(_) = handshakes.join_next() => {}
             }
         }
@@ -127,12 +139,13 @@ impl Shared {
         handshakes: &mut tokio::task::JoinSet<()>,
     ) {
         self.counters.count_accepted();
-        let Ok(slot) = self.all.clone().try_acquire_owned() else {
-            return self.refuse(address, &Refusal::Connections(self.limits.connections_max));
+        let limits = self.limits.borrow().clone();
+        let Some(slot) = self.all.take(limits.door.connections_max) else {
+            return self.refuse(address, &Refusal::Connections(limits.door.connections_max));
         };
         let (shared, ready) = (self.clone(), ready.clone());
         handshakes.spawn(async move {
-            match shared.open(stream, address, slot).await {
+            match shared.open(stream, address, (slot, limits)).await {
                 // An error here means that the server has ended.
                 Ok(connection) => drop(ready.send(Ok(connection)).await),
                 Err(refusal) => shared.refuse(address, &refusal),
@@ -144,26 +157,36 @@ impl Shared {
         &self,
         stream: TcpStream,
         address: SocketAddr,
-        slot: OwnedSemaphorePermit,
+        (slot, limits): (Slot, Arc<crate::limit::Limits>),
     ) -> Result<Connection, Refusal> {
-        let place = self.addresses.enter(address.ip(), millis(self.limits.admission_wait_ms)).await?;
-        let deadline = millis(self.limits.handshake_deadline_ms);
-        let handshake = tokio::time::timeout(deadline, self.handshake(stream)).await;
+        let place = self.addresses.enter(address.ip(), &limits.door).await?;
+        let deadline = millis(limits.door.handshake_deadline_ms);
+        let turns = self.turns(limits.door.handshakes_max);
+        let handshake = tokio::time::timeout(deadline, self.handshake(stream, &turns)).await;
         let stream = handshake.map_err(|_| Refusal::Slow(deadline))??;
         let certificate = peer_identity(stream.get_ref().1.peer_certificates().unwrap_or_default()).ok();
-        let anonymous = certificate.is_none();
-        let deadlines = Deadlines {
-            preface: millis(self.limits.preface_deadline_ms),
-            life: anonymous.then_some(millis(self.limits.anonymous_life_ms)),
+        let kept = Kept {
+            connections: self.connections.clone(),
+            _slot: slot,
+            place: certificate.is_none().then_some(place),
+            counters: self.counters.clone(),
+            limits,
         };
-        let held = (slot, anonymous.then_some(place));
         self.counters.count_opened();
         let peer = self.connections.add(address, certificate);
-        let late = (self.counters.clone(), self.log.clone());
-        Ok(Connection::new(stream, peer, deadlines, (self.connections.clone(), held, late)))
+        Ok(Connection::new(stream, peer, kept))
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Result<connection::Tls, Refusal> {
+    /// The turns of handshakes. When their number has changed, those that are under way keep the old ones.
+    fn turns(&self, max: u32) -> Arc<Semaphore> {
+        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        if handshakes.0 != max {
+            *handshakes = (max, Arc::new(Semaphore::new(max as usize)));
+        }
+        handshakes.1.clone()
+    }
+
+    async fn handshake(&self, stream: TcpStream, turns: &Semaphore) -> Result<connection::Tls, Refusal> {
         set_options(&stream).map_err(Refusal::Socket)?;
         let mut first = [0; QUOTED_BYTES];
         let length = stream.peek(&mut first).await.map_err(Refusal::Socket)?;
@@ -172,26 +195,27 @@ impl Shared {
             Some(&TLS_HANDSHAKE) => {}
             _ => return Err(Refusal::NotTls(first[..length].to_vec())),
         }
+        if turns.available_permits() == 0 {
+            self.counters.refusals().count(Reason::HandshakeQueued, 1);
+        }
         // Closed is impossible: nobody closes this semaphore.
-        let _turn = self.handshakes.acquire().await.map_err(|_| Refusal::Hung)?;
+        let _turn = turns.acquire().await.map_err(|_| Refusal::Hung)?;
         let config = self.tls.borrow().clone();
         TlsAcceptor::from(config).accept(stream).await.map_err(Refusal::Tls)
     }
 
     fn refuse(&self, address: SocketAddr, refusal: &Refusal) {
-        self.counters.count(refusal);
-        self.log.refused(address, refusal);
+        self.counters.refusals().refuse(refusal.reason(), address, refusal);
     }
 
-    async fn back_off(&self, error: &std::io::Error) {
-        self.counters.count_accept_error();
-        self.log.accept_failed(error);
+    /// Accept itself failed, such as for want of descriptors.
+    async fn back_off(&self, listener: &'static str, error: &std::io::Error) {
+        let before = self.counters.count_accept_error();
+        if before.is_multiple_of(ACCEPT_ERRORS_PER_LINE) {
+            tracing::error!(listener, %error, failed = before + 1, "failed to accept connections");
+        }
         tokio::time::sleep(BACK_OFF).await;
     }
-}
-
-fn millis(ms: u32) -> Duration {
-    Duration::from_millis(ms.into())
 }
 
 /// Small writes leave at once, and a peer that vanished is noticed by the kernel too.

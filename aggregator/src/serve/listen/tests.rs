@@ -46,7 +46,7 @@ struct Door {
 
 impl Door {
     fn refused(&self, reason: &str) -> u64 {
-        self.counters.refused().find(|(name, _)| *name == reason).unwrap().1
+        self.counters.refusals().counted(reason.parse().unwrap())
     }
 }
 
@@ -88,8 +88,8 @@ async fn start(limits: Limits) -> World {
     let (listener, enrolment) = listen(tls::enrolment_config(own.clone(), &roots).unwrap(), limits).await;
     let issuer = Issuer {
         authority: watch::channel(authority.clone()).1,
-        aggregators: ["127.0.0.1:7443".to_owned()].into(),
-        enrolment: ["127.0.0.1:7442".to_owned()].into(),
+        aggregators: watch::channel(["127.0.0.1:7443".to_owned()].into()).1,
+        enrolment: watch::channel(["127.0.0.1:7442".to_owned()].into()).1,
     };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let refusals = Refusals::start(registry.clone(), clock.clone(), &shutdown);
@@ -405,6 +405,6 @@ async fn a_new_certificate_holds_for_the_next_connection_and_the_house_can_be_fu
     let (_second, name) = greet().await.unwrap();
     assert_eq!(name, "second");
     assert!(greet().await.is_err(), "the house is full");
-    let refused = counters.refused().find(|(reason, _)| *reason == "connections").unwrap().1;
+    let refused = counters.refusals().counted(Reason::Connections);
     assert_eq!((refused, counters.opened(), counters.accepted()), (1, 2, 3));
 }

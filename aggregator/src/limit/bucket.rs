@@ -1,47 +1,6 @@
-//! Admission: how much one node may send. Limits are one struct, printed at start; every refusal says which.
+//! A token bucket: so many at once, so many a second in the long run.
 
 use quorate_common::model::time::BootTime;
-
-/// Limits on what one agent may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// Series that are kept of one node; more are decoded, dropped and counted.
-    pub series_per_node_max: u32,
-    /// Largest message.
-    pub message_bytes_max: usize,
-    /// Largest encoded frame.
-    pub frame_bytes_max: usize,
-    /// Messages a second, in the long run.
-    pub messages_per_s_max: u32,
-    /// Messages at once.
-    pub messages_burst_max: u32,
-    /// Groups in one session.
-    pub groups_max: u32,
-    /// Longest accepted distance between frames.
-    pub interval_ms_max: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            series_per_node_max: 20_000,
-            message_bytes_max: 1024 * 1024,
-            frame_bytes_max: 256 * 1024,
-            messages_per_s_max: 20,
-            messages_burst_max: 1_000,
-            groups_max: 4_096,
-            interval_ms_max: 60_000,
-        }
-    }
-}
-
-impl Limits {
-    /// Session indices that one node may use up: retired ones are not used again.
-    pub fn indices_max(&self) -> u32 {
-        self.series_per_node_max.saturating_mul(2)
-    }
-}
 
 /// A token bucket: so many at once, so many a second.
 #[derive(Clone, Copy, Debug)]
