@@ -24,7 +24,12 @@ async fn body(raw: &mut Raw, stream: u32, path: &str, bytes: &[u8]) -> (i32, Str
 /// Changes that every reader is told of.
 async fn changes(siege: &Siege, count: usize) {
     for at in 0..count {
-        let request = v1::SetMaintenanceRequest { name: "honest-0".into(), maintenance: at % 2 == 0 };
+        let maintenance = at % 2 == 0;
+        let request = v1::SetMaintenanceRequest {
+            name: "honest-0".into(),
+            maintenance,
+            ..v1::SetMaintenanceRequest::default()
+        };
         siege.cluster.admin_service().set_maintenance(request).await.unwrap();
         // Two changes within one sweep are one.
         siege.until_told(at % 2 == 0).await;
