@@ -22,13 +22,13 @@ use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::ConnectError;
 use quorate_proto::convert::ConvertError;
 use quorate_proto::renew::is_expired;
-use quorate_proto::status::reason;
+use quorate_proto::status::{is_refusal, reason};
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::{Stream, open};
 use tokio::sync::{Notify, mpsc, watch};
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -76,21 +76,9 @@ impl Ended {
         }
     }
 
-    /// Whether the aggregator ended the session for something this agent did: coming back at once would not help.
+    /// Whether the aggregator ended the session for something this agent did.
     fn is_refusal(&self) -> bool {
-        match self {
-            Ended::Status(status) => matches!(
-                status.code(),
-                Code::InvalidArgument
-                    | Code::FailedPrecondition
-                    | Code::PermissionDenied
-                    | Code::Unauthenticated
-                    | Code::OutOfRange
-                    | Code::ResourceExhausted
-                    | Code::Aborted
-            ),
-            _ => false,
-        }
+        matches!(self, Ended::Status(status) if is_refusal(status))
     }
 }
 

@@ -33,7 +33,7 @@ use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::time::WallTime;
 use quorate_common::notify::{Notifier, Progress, Pulse};
-use quorate_common::program::Failure;
+use quorate_common::program::{Failure, raise_descriptors};
 use quorate_common::shutdown::Shutdown;
 use quorate_common::telemetry::Telling;
 use quorate_common::{durable, telemetry};
@@ -75,6 +75,9 @@ fn start(run: &Run) -> Result<(), Failure> {
     let (config, files) = configure(&loading)?;
     let environment = Environment::capture();
     let telling = telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
+    // Each agent is an open file.
+    let descriptors = raise_descriptors();
+    tracing::info!(?descriptors, "open files allowed");
     let notifier = Notifier::from_environment(&environment).map_err(|error| Failure::failed(&error))?;
     runtime()?.block_on(async {
         let shutdown = Shutdown::new();

@@ -1,6 +1,7 @@
 //! How a program of ours begins and ends: its exit codes, and the one place where its last error is printed.
 
 use crate::error::chain;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -36,6 +37,14 @@ impl Failure {
     }
 }
 
+/// Raises the soft limit of open files to the hard one, and gives the number that holds then; `None` is without
+/// limit. The soft one is 1024 almost everywhere, for the sake of programs that wait with `select`.
+pub fn raise_descriptors() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    if raised.is_ok() { maximum } else { current }
+}
+
 /// Prints how a program failed, if it did, and gives its exit code.
 #[allow(clippy::print_stderr, reason = "the last word of a program, whether or not events are told")]
 pub fn exit(program: &str, result: Result<(), Failure>) -> ExitCode {
@@ -49,4 +58,17 @@ pub fn exit(program: &str, result: Result<(), Failure>) -> ExitCode {
         eprintln!("{program}: {line}");
     }
     ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_as_are_allowed() {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: current.map(|files| files / 2), maximum }).unwrap();
+        assert_eq!(raise_descriptors(), maximum);
+        assert_eq!(getrlimit(Resource::Nofile).current, maximum);
+    }
 }

@@ -9,12 +9,13 @@ use quorate_common::tls::TlsError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::AsyncBufReadExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::codegen::http::Uri;
@@ -35,14 +36,20 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Ping this often, also while idle, and give up after as long without an answer. `None`: never.
     pub keepalive: Option<Duration>,
+    /// Which of our addresses to call from. `None`: the kernel chooses.
+    pub source: Option<IpAddr>,
 }
 
 impl Options {
     /// For an agent's session: a dead connection is noticed within ten seconds.
-    pub const AGENT: Options =
-        Options { connect_timeout: Duration::from_secs(5), keepalive: Some(Duration::from_secs(5)) };
+    pub const AGENT: Options = Options {
+        connect_timeout: Duration::from_secs(5),
+        keepalive: Some(Duration::from_secs(5)),
+        source: None,
+    };
     /// For single calls.
-    pub const CALL: Options = Options { connect_timeout: Duration::from_secs(5), keepalive: None };
+    pub const CALL: Options =
+        Options { connect_timeout: Duration::from_secs(5), keepalive: None, source: None };
 }
 
 /// Why there is no channel.
@@ -79,7 +86,7 @@ pub async fn channel(
         return Err(refuse());
     }
     let server = ServerName::try_from(host(authority.host()).to_owned()).map_err(|_| refuse())?;
-    let connector = Connector { server, tls: TlsConnector::from(tls), timeout: options.connect_timeout };
+    let connector = Connector { server, tls: TlsConnector::from(tls), options };
     let mut endpoint = Endpoint::from(uri)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
@@ -98,7 +105,7 @@ pub async fn channel(
 struct Connector {
     server: ServerName<'static>,
     tls: TlsConnector,
-    timeout: Duration,
+    options: Options,
 }
 
 type Dialled = Pin<Box<dyn Future<Output = io::Result<TokioIo<TlsStream<TcpStream>>>> + Send>>;
@@ -113,20 +120,27 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Dialled {
-        let Connector { server, tls, timeout } = self.clone();
+        let Connector { server, tls, options: Options { connect_timeout: timeout, source, .. } } =
+            self.clone();
         let late =
             move |_| io::Error::new(io::ErrorKind::TimedOut, format!("no TLS connection within {timeout:?}"));
-        Box::pin(async move { tokio::time::timeout(timeout, dial(&uri, server, &tls)).await.map_err(late)? })
+        Box::pin(async move {
+            tokio::time::timeout(timeout, dial(&uri, source, (server, &tls))).await.map_err(late)?
+        })
     }
 }
 
 async fn dial(
     uri: &Uri,
-    server: ServerName<'static>,
-    tls: &TlsConnector,
+    source: Option<IpAddr>,
+    (server, tls): (ServerName<'static>, &TlsConnector),
 ) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
     let name = host(uri.host().unwrap_or_default());
-    let stream = TcpStream::connect((name, uri.port_u16().unwrap_or(443))).await?;
+    let target = (name, uri.port_u16().unwrap_or(443));
+    let stream = match source {
+        None => TcpStream::connect(target).await?,
+        Some(source) => connect_from(source, target).await?,
+    };
     stream.set_nodelay(true)?;
     let mut stream = tls.connect(server, stream).await?;
     // Our side of the handshake is done before the server has looked at our certificate. Its first word is either
@@ -138,6 +152,21 @@ async fn dial(
     }
     first.unwrap_or(Ok(&[]))?;
     Ok(TokioIo::new(stream))
+}
+
+/// Tries the addresses of the target that are of the same family.
+async fn connect_from(source: IpAddr, target: (&str, u16)) -> io::Result<TcpStream> {
+    let none = "no address of the same family as the one to call from";
+    let mut failed = io::Error::new(io::ErrorKind::AddrNotAvailable, none);
+    for address in lookup_host(target).await?.filter(|address| address.is_ipv4() == source.is_ipv4()) {
+        let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind((source, 0).into())?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 fn host(text: &str) -> &str {
@@ -166,10 +195,24 @@ mod tests {
     async fn a_silent_server_is_given_up() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let options = Options { connect_timeout: Duration::from_millis(50), keepalive: None };
+        let options = Options { connect_timeout: Duration::from_millis(50), ..Options::CALL };
         let error = channel(&address, config(), options).await.unwrap_err();
         let text = quorate_common::error::chain(&error);
         assert!(text.contains(&format!("failed to connect to `{address}`")), "{text}");
         assert!(text.contains("no TLS connection within 50ms"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn calls_from_where_it_was_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = ("127.0.0.1", address.port());
+        let source: IpAddr = "127.0.0.9".parse().unwrap();
+        let (called, heard) = tokio::join!(connect_from(source, target), listener.accept());
+        assert_eq!(called.unwrap().local_addr().unwrap(), heard.unwrap().1);
+        assert!(
+            connect_from("::1".parse().unwrap(), target).await.is_err(),
+            "there is no way from IPv6 to IPv4"
+        );
     }
 }

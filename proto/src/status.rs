@@ -41,6 +41,20 @@ pub fn field(name: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
+/// Whether a session was ended for something that the agent did: coming back at once would not help.
+pub fn is_refusal(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::OutOfRange
+            | Code::ResourceExhausted
+            | Code::Aborted
+    )
+}
+
 /// What a status says, with its causes: of a broken connection it says only that much itself.
 pub fn reason(status: &Status) -> String {
     let mut text = status.message().to_owned();

@@ -1,10 +1,11 @@
 //! What the cell codec alone costs, on one thread: nanoseconds a sample, encoding and decoding.
 
-use crate::mix::{Mix, Source};
 use quorate_common::cell::{Decoder, EncodedFrame, Encoder, Form, FrameHead};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::series::Window;
+use quorate_tests::swarm::mix::{Layout, Mix, Source};
 use std::hint::black_box;
+use std::sync::Arc;
 
 /// Series of one node, as in the other figures.
 const SERIES: usize = 500;
@@ -21,14 +22,15 @@ pub struct Cost {
 
 /// Encodes and decodes the hard mix; drawing the data is not counted.
 pub fn measure() -> anyhow::Result<Cost> {
-    let mut source = Source::new(Mix::Hard, SERIES, 2);
-    let forms: Vec<Form> = source.specs()?.into_iter().map(|spec| spec.metric.form.into()).collect();
-    let rows: Vec<Vec<i64>> = std::iter::repeat_with(|| {
-        source.tick();
-        source.row().to_vec()
-    })
-    .take(TICKS)
-    .collect();
+    let source = Source::new(Arc::new(Layout::new(SERIES)), Mix::Hard, (2, 0));
+    let forms: Vec<Form> = source.layout().specs()?.into_iter().map(|spec| spec.metric.form.into()).collect();
+    let rows: Vec<Vec<i64>> = (1..=TICKS as u64)
+        .map(|tick| {
+            let mut row = Vec::new();
+            source.fill(tick, &mut row);
+            row
+        })
+        .collect();
     let samples = (SERIES * TICKS) as f64;
 
     let mut encoder = Encoder::new();

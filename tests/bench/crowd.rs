@@ -2,8 +2,8 @@
 //!
 //! All of them hang on a pipe whose other end this process holds, so that they end with it however it ends.
 
-use crate::usage;
 use anyhow::{Context, ensure};
+use quorate_tests::usage;
 use std::io::{PipeWriter, pipe};
 use std::path::Path;
 use std::process::Stdio;

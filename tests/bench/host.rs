@@ -8,6 +8,7 @@ use std::time::Duration;
 
 const COMMAND_AGENT: &str = "make bench BENCH='--part agent'";
 const COMMAND_WIRE: &str = "make bench BENCH='--part wire'";
+const COMMAND_REPLAY: &str = "make bench BENCH='--part replay'";
 /// Debian's node_exporter knows no processes. What netdata costs with its groups of processes stands in our
 /// notes: 20.3 ms/s and 50.8 MiB, 10.1 B a value.
 const PEER_EXPORTER: &str =
@@ -47,26 +48,51 @@ impl agent::Outcome {
     }
 }
 
+/// What a figure of the wire is called live, and on the recording.
+type Names = [&'static str; 6];
+
+const LIVE: Names = [
+    "wire.bytes_per_changed_cell",
+    "wire.overhead_bytes_per_tick",
+    "wire.steady_overhead_bytes_per_tick",
+    "wire.bytes_per_sample",
+    "wire.samples_per_tick",
+    "wire.unchanged_percent",
+];
+const RECORDED: Names = [
+    "wire.recorded_bytes_per_changed_cell",
+    "wire.recorded_overhead_bytes_per_tick",
+    "wire.recorded_steady_overhead_bytes_per_tick",
+    "wire.recorded_bytes_per_sample",
+    "wire.recorded_samples_per_tick",
+    "wire.recorded_unchanged_percent",
+];
+
 impl wire::Outcome {
-    /// Goals are what the design's formats are for.
+    /// Of the agent on this host.
     pub fn figures(&self) -> Vec<Figure> {
+        self.named(LIVE, COMMAND_WIRE)
+    }
+
+    /// Of the committed recording.
+    pub fn figures_of_recording(&self) -> Vec<Figure> {
+        self.named(RECORDED, COMMAND_REPLAY)
+    }
+
+    /// Goals are what the design's formats are for.
+    fn named(&self, names: Names, command: &str) -> Vec<Figure> {
+        let [changed, overhead, steady, sample, samples, unchanged] = names;
         let netdata = (Some(PEER_NETDATA), Some(PEER_NETDATA_BYTES_PER_SAMPLE));
         let none = (None, None);
         [
-            ("wire.bytes_per_changed_cell", "B", self.bytes_per_changed_cell(), Some(3.0), none),
-            ("wire.overhead_bytes_per_tick", "B/tick", self.overhead_bytes_per_tick(), Some(90.0), none),
-            (
-                "wire.steady_overhead_bytes_per_tick",
-                "B/tick",
-                self.steady_overhead_bytes_per_tick(),
-                None,
-                none,
-            ),
-            ("wire.bytes_per_sample", "B", self.bytes_per_sample(), None, netdata),
-            ("wire.samples_per_tick", "samples", self.samples as f64 / self.ticks as f64, None, none),
-            ("wire.unchanged_percent", "%", self.unchanged_percent(), None, none),
+            (changed, "B", self.bytes_per_changed_cell(), Some(3.0), none),
+            (overhead, "B/tick", self.overhead_bytes_per_tick(), Some(90.0), none),
+            (steady, "B/tick", self.steady_overhead_bytes_per_tick(), None, none),
+            (sample, "B", self.bytes_per_sample(), None, netdata),
+            (samples, "samples", self.samples as f64 / self.ticks as f64, None, none),
+            (unchanged, "%", self.unchanged_percent(), None, none),
         ]
-        .map(|row| figure(row, COMMAND_WIRE))
+        .map(|row| figure(row, command))
         .into()
     }
 }

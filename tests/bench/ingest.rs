@@ -1,7 +1,7 @@
 //! One run: a fresh aggregator, a cluster of virtual agents, the window that is measured, and the proof that
 //! everything arrived. A run whose proof fails has no figure.
 
-use crate::load::{Load, Session, prepare};
+use crate::load::{Load, Session, prepare, profile};
 use crate::server::Server;
 use anyhow::{Context, ensure};
 use quorate_common::clock::{Clock, SystemClock};
@@ -65,13 +65,14 @@ struct Expected {
 pub async fn measure(program: &Path, core: Option<usize>, load: Load) -> anyhow::Result<Outcome> {
     let server = Server::start(program, core).await?;
     let (mut sessions, mut expected, mut bytes) = (Vec::new(), Vec::new(), 0);
+    let profile = profile(load);
     for node in 0..load.nodes {
         let name = format!("n{node}");
         let tls = server.enrol(&name).await.with_context(|| format!("failed to enrol {name}"))?;
-        let script = prepare(load, node)?;
-        bytes += script.bytes;
-        expected.push(Expected { name, newest: script.newest.clone(), samples: script.samples });
-        sessions.push(Session::open(&server.grpc, tls, script).await?);
+        let prepared = prepare(load, &profile, node)?;
+        bytes += prepared.bytes;
+        expected.push(Expected { name, newest: prepared.newest.clone(), samples: prepared.samples });
+        sessions.push(Session::open(&server.grpc, tls, prepared).await?);
     }
     let (begin, cpu) = (SystemClock.now().boot, server.cpu()?);
     tokio::time::timeout(RUN_MAX, run(sessions, load)).await.context("the run takes too long")??;

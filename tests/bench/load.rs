@@ -1,4 +1,5 @@
-//! The loader: virtual agents, each with its own certificate, its own mTLS connection and its own session.
+//! The loader: virtual agents at full throttle, each with its own certificate, its own mTLS connection and its own
+//! session. What they say and how it is carried are the swarm's; only the pace is the loader's own.
 //!
 //! ```text
 //!   prepare ──→ open: Hello, Welcome, Register, key frame, Ack ──→ run: frames and acks, Bye, end of stream
@@ -8,35 +9,24 @@
 //! Everything is encoded before the window, so that the loader does not limit the server. The end of the stream
 //! is the server's word that it took every frame before it.
 
-use crate::mix::{Mix, Source};
 use anyhow::{Context, bail, ensure};
-use quorate_common::cell::Encoder;
 use quorate_common::clock::{Clock, SystemClock};
-use quorate_common::model::node::HostFacts;
-use quorate_common::model::series::{SeriesClass, Window};
-use quorate_common::model::session::{
-    AgentMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup,
-};
-use quorate_proto::connect::{Options, channel};
-use quorate_proto::v1;
-use quorate_proto::v1::ingest_service_client::IngestServiceClient;
-use quorate_proto::v1::session_request::Message as Up;
-use quorate_proto::v1::session_response::Message as Down;
+use quorate_common::model::session::{AgentMessage, AggregatorMessage, ByeReason, Frame, Hello, Register};
+use quorate_common::model::time::{BootTime, Now, WallTime};
+use quorate_proto::connect::Options;
+use quorate_tests::swarm::link::Link;
+use quorate_tests::swarm::mix::Mix;
+use quorate_tests::swarm::script::{Profile, Script};
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
-/// Frames that wait for the connection to take them. One: each frame is written by itself, as in a live session,
-/// and not as a burst of ticks that no node would have at once.
-const OUTBOX_MAX: usize = 1;
-/// Series of one collector.
-const GROUP_SERIES: usize = 50;
 const SECOND_NS: u64 = 1_000_000_000;
 /// When the imagined host collected its first tick, after its start.
 const FIRST_BOOT_NS: u64 = 1_000 * SECOND_NS;
+const SEED: u64 = 2;
+/// The aggregator has this long to take what lies in its windows.
+const TAKEN_MAX: Duration = Duration::from_secs(60);
 
 /// How much one virtual agent sends.
 #[derive(Clone, Copy, Debug)]
@@ -54,10 +44,10 @@ pub struct Load {
 }
 
 /// All that one virtual agent will say, encoded.
-pub struct Script {
+pub struct Prepared {
     hello: Hello,
     register: Register,
-    frames: Vec<v1::Frame>,
+    frames: Vec<Frame>,
     /// What the server must hold in the end, by index.
     pub newest: Vec<f64>,
     /// Samples in all frames.
@@ -67,94 +57,50 @@ pub struct Script {
 }
 
 /// Encodes everything that agent number `node` will send.
-pub fn prepare(load: Load, node: usize) -> anyhow::Result<Script> {
-    let mut source = Source::new(load.mix, load.series, node as u64 + 2);
-    let mut encoder = Encoder::new();
-    let register = register(&source, &mut encoder)?;
-    let groups: Vec<u32> = (0..).take(register.groups.len()).collect();
-    let (mut frames, mut samples, mut bytes) = (Vec::with_capacity(load.ticks + 1), 0, 0);
-    for seq in 1..=load.ticks as u64 + 1 {
-        let encoded = encoder.encode(seq, Window::Short, &groups, source.row(), seq == 1)?;
-        samples += encoded.samples;
-        bytes += (encoded.groups.len() + encoded.cells.len()) as u64;
-        let frame = Frame {
-            seq,
-            predecessor: encoded.predecessor,
-            window: Some(Window::Short),
-            boot_ns: FIRST_BOOT_NS + seq * SECOND_NS,
-            wall_ns: 0,
-            next_due_ms: 1000,
-            collected_total: samples,
-            echo: 0,
-            groups: encoded.groups,
-            cells: encoded.cells,
-        };
-        frames.push(frame.into());
-        if seq <= load.ticks as u64 {
-            source.tick();
-        }
-    }
-    let forms = source.specs()?.into_iter().map(|spec| spec.metric.form);
-    let newest = forms.zip(source.row()).map(|(form, cell)| form.value(*cell)).collect();
-    let hello = Hello {
-        protocol: PROTOCOL,
-        epoch: Epoch { order: 1, nonce: node as u64 },
-        boot_id: [7; 16],
-        // As if the last tick were collected now.
-        boot_ns: FIRST_BOOT_NS + (load.ticks as u64 + 1) * SECOND_NS,
-        wall_ns: 0,
-        interval_ms: 1000,
-        held: Vec::new(),
-        facts: HostFacts { hostname: format!("bench-{node}"), ..HostFacts::default() },
-    };
-    Ok(Script { hello, register, frames, newest, samples, bytes })
+pub fn prepare(load: Load, profile: &Profile, node: usize) -> anyhow::Result<Prepared> {
+    let (node, last) = (node as u64, load.ticks as u64 + 1);
+    let mut script = Script::new(profile, node, 1);
+    let at = |seq: u64| Now { boot: BootTime(FIRST_BOOT_NS + seq * SECOND_NS), wall: WallTime(0) };
+    // As if the last tick were collected now.
+    let hello = script.hello(None, at(last));
+    let register = script.register()?;
+    let frames: Vec<Frame> = (1..=last).map(|seq| script.frame(seq, at(seq))).collect::<Result<_, _>>()?;
+    let source = profile.source(node);
+    let newest = (0..load.series).map(|index| source.value(index, last)).collect();
+    let bytes = frames.iter().map(|frame| (frame.groups.len() + frame.cells.len()) as u64).sum();
+    Ok(Prepared { hello, register, frames, newest, samples: last * script.series(), bytes })
 }
 
-fn register(source: &Source, encoder: &mut Encoder) -> anyhow::Result<Register> {
-    let mut groups = Vec::new();
-    for (group, series) in (0..).zip(source.specs()?.chunks(GROUP_SERIES)) {
-        let forms: Vec<_> = series.iter().map(|spec| spec.metric.form.into()).collect();
-        groups.push(RegisterGroup {
-            group,
-            collector: format!("bench{group}"),
-            interval_ms: 1000,
-            class: SeriesClass::System,
-            first_index: encoder.register(group, Window::Short, &forms)?,
-            series: series.to_vec(),
-        });
-    }
-    Ok(Register { groups, retire: Vec::new() })
+/// What the nodes of a load are like.
+pub fn profile(load: Load) -> Profile {
+    Profile::new(SEED, load.mix, load.series)
 }
 
 /// A session that is live: its key frame was acknowledged.
 pub struct Session {
-    outbox: mpsc::Sender<v1::SessionRequest>,
-    inbound: Streaming<v1::SessionResponse>,
-    frames: std::vec::IntoIter<v1::Frame>,
+    link: Link,
+    frames: std::vec::IntoIter<Frame>,
     echo: u64,
     received: u64,
 }
 
 impl Session {
     /// Connects, registers, and sends the key frame.
-    pub async fn open(address: &str, tls: Arc<ClientConfig>, script: Script) -> anyhow::Result<Session> {
-        let Script { mut hello, register, mut frames, .. } = script;
+    pub async fn open(address: &str, tls: Arc<ClientConfig>, prepared: Prepared) -> anyhow::Result<Session> {
+        let Prepared { mut hello, register, mut frames, .. } = prepared;
         let wall = SystemClock.now().wall.0;
         hello.wall_ns = wall;
         let end = hello.boot_ns;
         frames.iter_mut().for_each(|frame| frame.wall_ns = wall - (end - frame.boot_ns).cast_signed());
-        let channel = channel(address, tls, Options::AGENT).await?;
-        let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-        outbox.send(AgentMessage::Hello(hello).into()).await?;
-        let inbound =
-            IngestServiceClient::new(channel).session(ReceiverStream::new(messages)).await?.into_inner();
-        outbox.send(AgentMessage::Register(register).into()).await?;
-        let frames = frames.into_iter();
-        let mut session = Session { outbox, inbound, frames, echo: 0, received: 0 };
-        let key = session.frames.next().context("no frame to send")?;
-        session.outbox.send(message(Up::Frame(key))).await?;
+        let mut link = Link::open(address, tls, Options::AGENT).await?;
+        link.send(AgentMessage::Hello(hello)).await?;
+        link.send(AgentMessage::Register(register)).await?;
+        let mut frames = frames.into_iter();
+        link.send(AgentMessage::Frame(frames.next().context("no frame to send")?)).await?;
+        let mut session = Session { link, frames, echo: 0, received: 0 };
         while session.received == 0 {
-            ensure!(session.hear().await?, "the aggregator closed the stream");
+            let reply = session.link.next().await?;
+            session.take(reply)?;
         }
         Ok(session)
     }
@@ -170,42 +116,27 @@ impl Session {
                 if let Some(due) = &mut due {
                     due.tick().await;
                 }
-                self.outbox.reserve().await
             };
             tokio::select! {
-                permit = ready => {
+                () = ready => {
                     let Some(mut frame) = self.frames.next() else { break };
                     frame.echo = self.echo;
-                    permit?.send(message(Up::Frame(frame)));
+                    self.link.send(AgentMessage::Frame(frame)).await?;
                 }
-                reply = self.inbound.message() => take(reply?, &mut self.echo, &mut self.received)?,
+                reply = self.link.next() => self.take(reply?)?,
             }
         }
-        self.outbox.send(AgentMessage::Bye(ByeReason::Stop).into()).await?;
-        while self.hear().await? {}
+        let taken = self.link.close(AgentMessage::Bye(ByeReason::Stop), TAKEN_MAX).await;
+        ensure!(taken, "the aggregator did not take all");
         Ok(())
     }
 
-    /// Takes one reply; `false` at the end of the stream.
-    async fn hear(&mut self) -> anyhow::Result<bool> {
-        let reply = self.inbound.message().await?;
-        let more = reply.is_some();
-        if more {
-            take(reply, &mut self.echo, &mut self.received)?;
+    fn take(&mut self, reply: AggregatorMessage) -> anyhow::Result<()> {
+        match reply {
+            AggregatorMessage::Ack(ack) => (self.echo, self.received) = (ack.echo, ack.received),
+            AggregatorMessage::Welcome(_) => {}
+            AggregatorMessage::Request(_) => bail!("the aggregator sent {reply:?}"),
         }
-        Ok(more)
+        Ok(())
     }
-}
-
-fn take(reply: Option<v1::SessionResponse>, echo: &mut u64, received: &mut u64) -> anyhow::Result<()> {
-    match reply.context("the aggregator closed the stream")?.message {
-        Some(Down::Ack(ack)) => (*echo, *received) = (ack.echo, ack.received),
-        Some(Down::Welcome(_)) => {}
-        other => bail!("the aggregator sent {other:?}"),
-    }
-    Ok(())
-}
-
-fn message(message: Up) -> v1::SessionRequest {
-    v1::SessionRequest { message: Some(message) }
 }

@@ -9,15 +9,17 @@ mod agent;
 mod burner;
 mod codec;
 mod crowd;
+mod fleet;
+mod full;
 mod host;
 mod ingest;
 mod load;
 mod meter;
-mod mix;
 mod peer;
+mod record;
+mod replay;
 mod report;
 mod server;
-mod usage;
 mod wire;
 
 use agent::Plan;
@@ -26,7 +28,9 @@ use clap::Parser;
 use codec::Cost;
 use ingest::Outcome;
 use load::Load;
-use mix::Mix;
+use quorate_tests::Programs;
+use quorate_tests::swarm::mix::Mix;
+use record::Wanted;
 use report::Figure;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::path::{Path, PathBuf};
@@ -37,6 +41,8 @@ const PEER: &str =
     "VictoriaMetrics 1.79, remote write, one core: published/earlier measurement (2026-11-20), not same run";
 const PEER_SAMPLES_PER_S_CORE: f64 = 611_000.0;
 const SERVER_CORE: usize = 0;
+/// Everything was sampled once: the longest interval is a minute.
+const SETTLE: u32 = 60;
 /// A cluster as it is: every node once a second.
 const PACED: Load =
     Load { nodes: 1_000, series: 500, ticks: 20, mix: Mix::Hard, pace: Some(Duration::from_secs(1)) };
@@ -54,6 +60,9 @@ struct Flags {
     /// messages at once, so 800 is as far as a default configuration can be checked.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=800))]
     ticks: u32,
+    /// Virtual agents at their real pace.
+    #[arg(long, default_value_t = 5_000)]
+    swarm_nodes: usize,
     /// Runs of each figure; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
@@ -66,9 +75,37 @@ struct Flags {
     /// Only this part; writes nothing.
     #[arg(long, value_enum)]
     part: Option<Part>,
+    /// How many ticks `--part record` records: at the default interval, seconds.
+    #[arg(long, default_value_t = 3660)]
+    seconds: u32,
+    /// What `--part record` writes.
+    #[arg(long, default_value = "target/bench/host.qrec")]
+    into: PathBuf,
+    /// A value of labels that `--part record` calls otherwise, `from=to`.
+    #[arg(long, value_parser = renamed)]
+    rename: Vec<(String, String)>,
+    #[command(flatten)]
+    replay: ReplayFlags,
     /// Where the figures are written to.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
+}
+
+/// What is sent of a recording.
+#[derive(Clone, Debug, clap::Args)]
+struct ReplayFlags {
+    /// What `--part replay` sends.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/data/host-1h.qrec"))]
+    recording: PathBuf,
+    /// How many stretches of it, one after another in the recording and all at once on the wire.
+    #[arg(long, default_value_t = 30)]
+    stretches: u32,
+    /// Measured ticks of each stretch.
+    #[arg(long, default_value_t = 120)]
+    window: u32,
+    /// The first measured tick; a session begins 60 ticks before each stretch.
+    #[arg(long, default_value_t = SETTLE, value_parser = clap::value_parser!(u32).range(i64::from(SETTLE)..))]
+    first: u32,
 }
 
 /// What is measured.
@@ -80,6 +117,14 @@ enum Part {
     Agent,
     /// Its session on the wire.
     Wire,
+    /// The committed recording of a host, sent by the agent's own code.
+    Replay,
+    /// Nothing is measured: the real agent of this host is recorded.
+    Record,
+    /// Thousands of virtual agents at their real pace.
+    Swarm,
+    /// How soon a lost node is told.
+    Detect,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -90,7 +135,8 @@ fn main() -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     // With one core only, loader and server have to share it.
     let core = (cores > 1).then_some(SERVER_CORE);
-    if core.is_some() {
+    // What is recorded is a host as it is.
+    if core.is_some() && flags.part != Some(Part::Record) {
         let mut others = sched_getaffinity(None)?;
         others.unset(SERVER_CORE);
         sched_setaffinity(None, &others as &CpuSet)?;
@@ -118,6 +164,9 @@ const RATES: [(Mix, &str, Option<f64>); 2] = [
 
 async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
+    if flags.part == Some(Part::Record) {
+        return record(flags, program).await.map(|()| figures);
+    }
     let is_asked = |part| flags.part.unwrap_or(part) == part;
     if is_asked(Part::Ingest) {
         figures.extend(ingest(flags, program, core).await?);
@@ -137,7 +186,51 @@ async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Resu
         println!("wire: {outcome}; load of the machine: {}", machine_load()?);
         figures.extend(outcome.figures());
     }
+    if is_asked(Part::Replay) {
+        let outcome = replay::measure(&flags.replay.plan(program)).await.context("the replay failed")?;
+        println!("replay: {outcome}; load of the machine: {}", machine_load()?);
+        figures.extend(outcome.figures_of_recording());
+    }
+    if is_asked(Part::Swarm) {
+        figures.extend(swarm(flags, program, core).await?);
+    }
+    if is_asked(Part::Detect) {
+        let programs = Programs {
+            agent: plan.agent.clone(),
+            aggregator: plan.aggregator.clone(),
+            client: program.with_file_name("client"),
+        };
+        figures.extend(full::trials(programs).await);
+    }
     Ok(figures)
+}
+
+async fn record(flags: &Flags, program: &Path) -> anyhow::Result<()> {
+    let (ticks, into, renamed) = (flags.seconds, flags.into.clone(), flags.rename.clone());
+    let series = record::record(&Plan::for_real(program)?, Wanted { ticks, into, renamed }).await?;
+    let bytes = std::fs::metadata(&flags.into)?.len();
+    println!("{ticks} ticks of {series} series in {bytes} bytes at {}", flags.into.display());
+    Ok(())
+}
+
+fn renamed(text: &str) -> Result<(String, String), String> {
+    let (from, to) = text.split_once('=').ok_or("expected from=to")?;
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+impl ReplayFlags {
+    fn plan(&self, aggregator: &Path) -> replay::Plan {
+        let ReplayFlags { recording, stretches, window, first } = self.clone();
+        let aggregator = aggregator.to_owned();
+        replay::Plan { aggregator, recording, first, step: window, stretches, settle: SETTLE, window }
+    }
+}
+
+async fn swarm(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Result<Vec<Figure>> {
+    let plan = fleet::Plan::full(program, core, flags.swarm_nodes);
+    let outcome = fleet::measure(&plan).await.context("the run of the swarm failed")?;
+    println!("swarm: {outcome}; load of the machine: {}", machine_load()?);
+    Ok(outcome.figures())
 }
 
 fn machine_load() -> anyhow::Result<String> {

@@ -1,6 +1,5 @@
 //! The aggregator under load: the real program as a process of its own, on one core, asked over its public API.
 
-use crate::usage;
 use anyhow::{Context, bail, ensure};
 use quorate_agent::enrol::{Enrolled, enrol};
 use quorate_aggregator::identity::init::StatePaths;
@@ -12,12 +11,13 @@ use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
 use quorate_proto::v1::query_service_client::QueryServiceClient;
 use quorate_tests::process::Process;
+use quorate_tests::usage;
 use rustls::{ClientConfig, ServerConfig};
 use serde::Deserialize;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ const SWEEPS_MAX: u32 = 20;
 /// A running aggregator. It dies with this value.
 pub struct Server {
     dir: TempDir,
+    program: PathBuf,
+    core: Option<usize>,
     child: Child,
     pid: u32,
     /// Where agents and clients connect to.
@@ -54,7 +56,7 @@ impl Server {
     /// one is named.
     pub async fn start(program: &Path, core: Option<usize>) -> anyhow::Result<Server> {
         let dir = tempfile::tempdir()?;
-        let (state, ready) = (dir.path().join("state"), dir.path().join("ready.json"));
+        let state = dir.path().join("state");
         let init = ["init", "--address", "127.0.0.1", "--dir"].map(OsStr::new);
         let made = Command::new(program)
             .args(init)
@@ -65,26 +67,24 @@ impl Server {
             .await
             .with_context(|| format!("failed to start `{}`", program.display()))?;
         ensure!(made.success(), "init failed: {}", tail(dir.path(), "init.log"));
-        let child = command(program, core)
-            .args(["run", "--stop-on-stdin-eof", "--listen-grpc", "127.0.0.1:0"])
-            .args(["--listen-enrol", "127.0.0.1:0", "--dir"])
-            .args([&state, Path::new("--ready-file"), &ready])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(log(dir.path(), "run.log")?)
-            .kill_on_drop(true)
-            .spawn()
-            .context("failed to start the aggregator")?;
-        let Ok(found) = tokio::time::timeout(READY_MAX, until_ready(&ready)).await else {
-            bail!("the aggregator does not listen: {}", tail(dir.path(), "run.log"))
-        };
-        let Ready { grpc, pid } = found?;
-        let admin = state.join("admin");
-        let own = Credential::load(&admin.join("admin.crt"), &admin.join("admin.key"))?;
-        let roots = tls::load_certificates(&admin.join("ca.crt"))?;
-        let config = Arc::new(tls::client_config(&roots, Some(own))?);
-        let admin = channel(&grpc, config, Options::CALL).await?;
-        Ok(Server { dir, child, pid, grpc, admin })
+        let (program, any_port) = (program.to_owned(), "127.0.0.1:0");
+        let (child, Ready { grpc, pid }) = listen(dir.path(), command(&program, core), any_port).await?;
+        let admin = admin(&state, &grpc).await?;
+        Ok(Server { dir, program, core, child, pid, grpc, admin })
+    }
+
+    /// Kills it and starts it again where it was; returns when it listens.
+    pub async fn kill_and_restart(self) -> anyhow::Result<Server> {
+        let Server { dir, program, core, mut child, grpc, .. } = self;
+        child.kill().await?;
+        let (child, Ready { grpc, pid }) = listen(dir.path(), command(&program, core), &grpc).await?;
+        let admin = admin(&dir.path().join("state"), &grpc).await?;
+        Ok(Server { dir, program, core, child, pid, grpc, admin })
+    }
+
+    /// The admin's channel.
+    pub fn admin(&self) -> &Channel {
+        &self.admin
     }
 
     /// Enrols a node as an operator and its agent would, and gives what the node shows from then on.
@@ -126,6 +126,17 @@ impl Server {
             Some((slot(&series.labels)?, series.sample.map(|sample| sample.value)?))
         };
         Ok(answer.series.into_iter().filter_map(newest).collect())
+    }
+
+    /// The newest values of a node, with all labels.
+    pub async fn newest(&self, name: &str) -> anyhow::Result<Vec<(Vec<(String, String)>, f64)>> {
+        let request = v1::QueryLatestRequest { selector: format!("{{node=\"{name}\"}}"), limit: 10_000 };
+        let mut client = QueryServiceClient::new(self.admin.clone()).max_decoding_message_size(16 << 20);
+        let answer = client.query_latest(request).await?.into_inner();
+        let labels =
+            |labels: Vec<v1::Label>| labels.into_iter().map(|label| (label.name, label.value)).collect();
+        let value = |series: v1::LatestSeries| Some((labels(series.labels), series.sample?.value));
+        Ok(answer.series.into_iter().filter_map(value).collect())
     }
 
     /// The kept values of one series of a node, oldest first.
@@ -196,6 +207,36 @@ impl Server {
         ensure!(status.success(), "the aggregator ended with {status}: {}", tail(self.dir.path(), "run.log"));
         Ok(())
     }
+}
+
+/// Starts it and waits until it listens.
+async fn listen(dir: &Path, mut program: Command, grpc: &str) -> anyhow::Result<(Child, Ready)> {
+    let (state, ready) = (dir.join("state"), dir.join("ready.json"));
+    // A file of an earlier start would be believed.
+    std::fs::remove_file(&ready).ok();
+    let child = program
+        .args(["run", "--stop-on-stdin-eof", "--listen-grpc", grpc])
+        .args(["--listen-enrol", "127.0.0.1:0", "--dir"])
+        .args([&state, Path::new("--ready-file"), &ready])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(log(dir, "run.log")?)
+        .kill_on_drop(true)
+        .spawn()
+        .context("failed to start the aggregator")?;
+    let Ok(found) = tokio::time::timeout(READY_MAX, until_ready(&ready)).await else {
+        bail!("the aggregator does not listen: {}", tail(dir, "run.log"))
+    };
+    Ok((child, found?))
+}
+
+/// A channel of the admin.
+async fn admin(state: &Path, grpc: &str) -> anyhow::Result<Channel> {
+    let admin = state.join("admin");
+    let own = Credential::load(&admin.join("admin.crt"), &admin.join("admin.key"))?;
+    let roots = tls::load_certificates(&admin.join("ca.crt"))?;
+    let config = Arc::new(tls::client_config(&roots, Some(own))?);
+    Ok(channel(grpc, config, Options::CALL).await?)
 }
 
 fn command(program: &Path, core: Option<usize>) -> Command {

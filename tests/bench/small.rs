@@ -5,18 +5,22 @@
 
 mod agent;
 mod crowd;
+mod fleet;
 mod ingest;
 mod load;
 mod meter;
-mod mix;
 mod peer;
+mod record;
+#[allow(dead_code, reason = "the bench asks it more")]
 mod server;
-mod usage;
 mod wire;
 
 use agent::Plan;
 use load::Load;
-use mix::Mix;
+use quorate_common::model::series::SeriesSpec;
+use quorate_tests::figure::figure;
+use quorate_tests::recording::{Player, Reader};
+use quorate_tests::swarm::mix::Mix;
 use std::path::Path;
 use std::time::Duration;
 
@@ -56,10 +60,53 @@ async fn the_agent_is_cheap_and_sees_who_burns() {
     assert!(outcome.pss_mib > 1.0 && outcome.pss_mib < 100.0, "{outcome}");
 }
 
+/// The gates are loose: the programs are not optimised, and share the machine with other tests.
+#[tokio::test]
+async fn a_fleet_is_cheap_and_comes_back() {
+    let plan = fleet::Plan {
+        aggregator: env!("CARGO_BIN_EXE_aggregator").into(),
+        core: None,
+        nodes: 200,
+        series: 50,
+        mix: Mix::Hard,
+        ramp: Duration::from_secs(1),
+        window: Duration::from_secs(5),
+    };
+    let outcome = fleet::measure(&plan).await.unwrap();
+    figure("swarm.200", &outcome);
+    assert!(outcome.kib_per_stream < 140.0, "{outcome}");
+    assert!(outcome.back_in < Duration::from_secs(10), "{outcome}");
+    assert!(outcome.samples_per_s_core > SAMPLES_PER_S_CORE_MIN / 2.0, "{outcome}");
+}
+
 #[tokio::test]
 async fn few_bytes_say_it() {
     let outcome = wire::measure(&plan()).await.unwrap();
     assert!(outcome.samples > 500 && outcome.changed > 0, "{outcome}");
     assert!(outcome.bytes_per_changed_cell() < 5.0, "{outcome}");
     assert!(outcome.overhead_bytes_per_tick() < 2000.0, "{outcome}");
+}
+
+#[tokio::test]
+async fn a_recording_is_what_the_agent_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let into = dir.path().join("recording");
+    let renamed = vec![("user".to_owned(), "people".to_owned())];
+    let wanted = record::Wanted { ticks: 4, into: into.clone(), renamed };
+    let series = record::record(&plan(), wanted).await.unwrap();
+    let mut player = Player::new(Reader::open(&into).unwrap());
+    let rounds: Vec<_> = player.by_ref().collect::<anyhow::Result<_>>().unwrap();
+    assert_eq!(rounds.len(), 4);
+    assert_eq!(rounds.iter().map(|round| round.registered.len()).sum::<usize>(), series);
+    let find = |name: &str, label: (&str, &str)| {
+        let is_it =
+            |spec: &SeriesSpec| &*spec.metric.name == name && spec.labels.get(label.0) == Some(label.1);
+        player.newest().filter(|(series, _)| is_it(&series.spec)).count()
+    };
+    assert_eq!(find("node_uname_info", ("nodename", "host")), 1);
+    assert!(find("node_cpu_seconds_total", ("mode", "people")) > 0);
+    assert_eq!(find("node_cpu_seconds_total", ("mode", "user")), 0);
+    let clock = player.newest().find(|(series, _)| &*series.spec.metric.name == "node_time_seconds").unwrap();
+    let told = clock.0.spec.metric.form.value(clock.1);
+    assert!((told - rounds[3].at.wall.as_secs_f64()).abs() < 1.0, "{told}");
 }

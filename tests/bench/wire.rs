@@ -12,6 +12,7 @@
 use crate::agent::{NODE, Plan};
 use crate::crowd::Crowd;
 use crate::meter::{Bytes, Meter};
+use crate::record::Told;
 use crate::server::Server;
 use anyhow::ensure;
 use prost::Message;
@@ -27,6 +28,7 @@ use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use quorate_proto::v1::ingest_service_server::{IngestService, IngestServiceServer};
 use std::fmt;
+use std::iter::Sum;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -47,10 +49,12 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// What was read along so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    sessions: u64,
+pub struct Tally {
+    /// Sessions that began.
+    pub sessions: u64,
     ticks: u64,
-    samples: u64,
+    /// Samples in all frames.
+    pub samples: u64,
     /// Cells that differ from the frame before.
     changed: u64,
     /// Bytes that say so.
@@ -59,11 +63,11 @@ struct Tally {
     /// Bytes of registrations and retirements, before gRPC, HTTP/2 and TLS.
     register_bytes: u64,
     /// Why the rest was not read.
-    broken: Option<String>,
+    pub broken: Option<String>,
 }
 
 /// What a run showed, of its window.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     /// Bytes on the wire.
     pub wire: Bytes,
@@ -82,6 +86,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What came between two looks, and the bytes of the wire in that time.
+    pub fn between(before: &Tally, after: &Tally, wire: Bytes) -> Outcome {
+        Outcome {
+            wire,
+            cell_bytes: after.cell_bytes - before.cell_bytes,
+            ticks: after.ticks - before.ticks,
+            samples: after.samples - before.samples,
+            changed: after.changed - before.changed,
+            registered: after.registered - before.registered,
+            register_bytes: after.register_bytes - before.register_bytes,
+        }
+    }
+
     /// What one changed value costs.
     pub fn bytes_per_changed_cell(&self) -> f64 {
         self.cell_bytes as f64 / self.changed as f64
@@ -109,6 +126,20 @@ impl Outcome {
     }
 }
 
+impl Sum for Outcome {
+    fn sum<I: Iterator<Item = Outcome>>(all: I) -> Outcome {
+        all.fold(Outcome::default(), |sum, one| Outcome {
+            wire: Bytes { up: sum.wire.up + one.wire.up, down: sum.wire.down + one.wire.down },
+            cell_bytes: sum.cell_bytes + one.cell_bytes,
+            ticks: sum.ticks + one.ticks,
+            samples: sum.samples + one.samples,
+            changed: sum.changed + one.changed,
+            registered: sum.registered + one.registered,
+            register_bytes: sum.register_bytes + one.register_bytes,
+        })
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Outcome { wire: Bytes { up, down }, cell_bytes, ticks, samples, changed, .. } = self;
@@ -128,7 +159,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     let tls = server.enrol(NODE).await?;
     let target = channel(&server.grpc, tls, Options::AGENT).await?;
     let shutdown = Shutdown::new();
-    let (address, tally) = relay(&server, target, &shutdown).await?;
+    let (address, tally) = relay(&server, target, &shutdown, None).await?;
     let meter = Meter::start(address).await?;
     let mut crowd = Crowd::start(plan.idle)?;
     let agent = server.start_agent(NODE, &plan.agent, &meter.address)?;
@@ -149,15 +180,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     ensure!(meter.connections() == 1, "{} connections", meter.connections());
     shutdown.ask();
     server.stop().await?;
-    Ok(Outcome {
-        wire,
-        cell_bytes: after.cell_bytes - before.cell_bytes,
-        ticks: after.ticks - before.ticks,
-        samples: after.samples - before.samples,
-        changed: after.changed - before.changed,
-        registered: after.registered - before.registered,
-        register_bytes: after.register_bytes - before.register_bytes,
-    })
+    Ok(Outcome::between(&before, &after, wire))
 }
 
 /// Agents tick at whole seconds of the boot clock: half a second later everything of a tick has arrived.
@@ -167,11 +190,12 @@ async fn between_ticks() {
     tokio::time::sleep(Duration::from_nanos(wait_ns)).await;
 }
 
-/// Serves in the aggregator's name until asked to stop.
-async fn relay(
+/// Serves in the aggregator's name until asked to stop. What is read along is told, if somebody is to hear it.
+pub async fn relay(
     server: &Server,
     target: Channel,
     shutdown: &Shutdown,
+    told: Option<mpsc::Sender<Told>>,
 ) -> anyhow::Result<(String, watch::Receiver<Tally>)> {
     let tcp = TcpListener::bind("127.0.0.1:0").await?;
     let address = tcp.local_addr()?.to_string();
@@ -183,7 +207,7 @@ async fn relay(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_EVERY))
-        .add_service(IngestServiceServer::new(Relay { target, publish }));
+        .add_service(IngestServiceServer::new(Relay { target, publish, told }));
     shutdown.spawn("relay", async move { drop(router.serve_with_incoming(incoming).await) });
     Ok((address, tally))
 }
@@ -191,6 +215,7 @@ async fn relay(
 struct Relay {
     target: Channel,
     publish: watch::Sender<Tally>,
+    told: Option<mpsc::Sender<Told>>,
 }
 
 #[tonic::async_trait]
@@ -205,7 +230,7 @@ impl IngestService for Relay {
         let (outbox, messages) = mpsc::channel(RELAYED_MAX);
         let publish = self.publish.clone();
         publish.send_modify(|tally| tally.sessions += 1);
-        let mut reader = Reader::default();
+        let mut reader = Reader { told: self.told.clone(), ..Reader::default() };
         // Ends with either stream.
         tokio::spawn(async move {
             while let Ok(Some(message)) = inbound.message().await {
@@ -232,11 +257,13 @@ struct Reader {
     row: Vec<i64>,
     /// Time of the newest tick: the frames of one tick have one time.
     tick: u64,
+    told: Option<mpsc::Sender<Told>>,
 }
 
 impl Default for Reader {
     fn default() -> Reader {
-        Reader { decoder: Decoder::new(SERIES_MAX as u32, GROUPS_MAX), row: Vec::new(), tick: 0 }
+        let decoder = Decoder::new(SERIES_MAX as u32, GROUPS_MAX);
+        Reader { decoder, row: Vec::new(), tick: 0, told: None }
     }
 }
 
@@ -260,6 +287,7 @@ impl Reader {
     }
 
     fn register(&mut self, register: Register, tally: &mut Tally) -> anyhow::Result<()> {
+        self.tell(|| Told::Register(register.clone()))?;
         for index in register.retire {
             self.decoder.retire(index)?;
         }
@@ -275,6 +303,8 @@ impl Reader {
     fn frame(&mut self, frame: &Frame, tally: &mut Tally) -> anyhow::Result<()> {
         if let Some(window) = frame.window {
             self.cells(frame, window, tally)?;
+        } else {
+            self.tell(|| Told::frame(frame, &[], &[]))?;
         }
         tally.ticks += u64::from(frame.boot_ns != self.tick);
         self.tick = frame.boot_ns;
@@ -285,10 +315,21 @@ impl Reader {
         self.row.clear();
         self.row.extend_from_slice(self.decoder.row());
         let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
-        tally.samples += self.decoder.decode(head, &frame.groups, &frame.cells)?.samples;
+        let decoded = self.decoder.decode(head, &frame.groups, &frame.cells)?;
+        tally.samples += decoded.samples;
+        if let Some(told) = &self.told {
+            told.try_send(Told::frame(frame, decoded.groups, decoded.changed))?;
+        }
         let cells = self.row.iter().zip(self.decoder.row());
         tally.changed += cells.filter(|(old, new)| old != new).count() as u64;
         tally.cell_bytes += frame.cells.len() as u64;
         Ok(())
+    }
+
+    fn tell(&self, what: impl FnOnce() -> Told) -> anyhow::Result<()> {
+        match &self.told {
+            Some(told) => Ok(told.try_send(what())?),
+            None => Ok(()),
+        }
     }
 }

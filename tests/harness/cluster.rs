@@ -2,7 +2,9 @@
 
 use crate::Programs;
 use crate::door::{Files, enrol_person};
+use crate::netns::Host;
 use crate::process::{Ended, Process};
+use crate::swarm::{Identity, enrol};
 use crate::watch::{Record, Recorder};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::time::BootTime;
@@ -24,7 +26,7 @@ use tonic::transport::Channel;
 
 /// The aggregator listens this soon, and a whole cluster is up this soon, on a loaded machine too.
 pub const UP_MAX: Duration = Duration::from_secs(30);
-const ANY_PORT: &str = "127.0.0.1:0";
+const LOOPBACK: &str = "127.0.0.1";
 /// The aggregator's configuration, where there is one.
 const CONFIG: &str = "aggregator.toml";
 
@@ -71,15 +73,28 @@ impl Cluster {
 
     /// The same with some variables in the aggregator's environment.
     pub async fn start_with(programs: Programs, variables: &[(&str, &str)]) -> Cluster {
-        Cluster::configured(programs, variables, None).await
+        Cluster::begin(programs, LOOPBACK, (variables, None)).await
     }
 
     /// The same with a configuration file, too, which [`Cluster::configure`] writes anew.
     pub async fn configured(programs: Programs, variables: &[(&str, &str)], config: Option<&str>) -> Cluster {
+        Cluster::begin(programs, LOOPBACK, (variables, config)).await
+    }
+
+    /// The same with an aggregator that listens on this address.
+    pub async fn start_at(programs: Programs, address: &str, variables: &[(&str, &str)]) -> Cluster {
+        Cluster::begin(programs, address, (variables, None)).await
+    }
+
+    async fn begin(
+        programs: Programs,
+        address: &str,
+        (variables, config): (&[(&str, &str)], Option<&str>),
+    ) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
-        let init = ["init", "--address", "127.0.0.1", "--dir"].map(OsStr::new);
+        let init = ["init", "--address", address, "--dir"].map(OsStr::new);
         let init = [&init, &[state.as_os_str()][..]].concat();
         let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;
         assert_eq!(ended.code, Some(0), "init: {}", ended.stderr);
@@ -88,8 +103,8 @@ impl Cluster {
         }
         let variables: Vec<_> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let at = (ANY_PORT, ANY_PORT);
-        let (aggregator, doors) = listen(&programs, dir.path(), at, &variables).await;
+        let any_port = format!("{address}:0");
+        let (aggregator, doors) = listen(&programs, dir.path(), (&any_port, &any_port), &variables).await;
         let channel = Files::below(&state.join("admin"), "admin").open(&doors.grpc).await.unwrap();
         let recorder = Recorder::begin(channel.clone()).await;
         Cluster { aggregator, recorder, channel, doors, programs, variables, dir }
@@ -199,6 +214,28 @@ impl Cluster {
         let dir = self.agent_dir(name);
         let args = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
         Process::start_with(self.dir(), name, &self.programs.agent, (&args, variables))
+    }
+
+    /// Starts the agent of a node that is enrolled, on a host of its own.
+    pub fn start_agent_on(&self, host: &Host, name: &str) -> Process {
+        let dir = self.agent_dir(name);
+        let [program, place] = host.prefix();
+        let run = [OsStr::new("run"), "--stop-on-stdin-eof".as_ref(), "--dir".as_ref(), dir.as_os_str()];
+        let args = [&[OsStr::new(&place), self.programs.agent.as_os_str()], &run[..]].concat();
+        Process::start(self.dir(), name, program.as_ref(), &args)
+    }
+
+    /// Has the agent of a node connect somewhere else: through a proxy.
+    pub fn redirect(&self, name: &str, address: &str) {
+        let paths = quorate_agent::enrol::paths(&self.agent_dir(name));
+        std::fs::write(paths.aggregators, format!("{address}\n")).unwrap();
+    }
+
+    /// Declares nodes of the default cluster that vote on nothing, and enrols them all at once.
+    pub async fn enrol_observers(&self, names: impl IntoIterator<Item = String>) -> Vec<Identity> {
+        let role = MemberRole::Observer.into();
+        let declared = |name| v1::NodeDeclaration { name, role, ..v1::NodeDeclaration::default() };
+        enrol(&self.channel, names.into_iter().map(declared).collect()).await.unwrap()
     }
 
     /// Runs the aggregator's program on its state directory, to its end.

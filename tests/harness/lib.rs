@@ -12,10 +12,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by panicking what is wrong")]
 #![allow(clippy::missing_panics_doc, reason = "a test says by panicking what is wrong")]
 
+pub mod chaos;
 pub mod cluster;
+pub mod detect;
 pub mod door;
 pub mod figure;
+pub mod netns;
 pub mod process;
+pub mod recording;
+pub mod swarm;
+pub mod usage;
 pub mod watch;
 
 use std::path::PathBuf;

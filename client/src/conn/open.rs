@@ -11,8 +11,7 @@ use tonic::transport::Channel;
 
 /// A peer that vanished is noticed within twice the time between two pings, also by a watch that waits for
 /// news.
-const OPTIONS: Options =
-    Options { connect_timeout: Duration::from_secs(5), keepalive: Some(Duration::from_secs(5)) };
+const OPTIONS: Options = Options { keepalive: Some(Duration::from_secs(5)), ..Options::CALL };
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
