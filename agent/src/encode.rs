@@ -6,9 +6,13 @@
 pub use crate::sample::{GroupInfo, NewSeries, Round};
 
 use quorate_common::model::series::Window;
-use quorate_common::model::time::Now;
+use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+const US_NS: u64 = 1_000;
+/// Clocks that drifted apart by less are taken as they were.
+const DRIFT_NS: u64 = 100_000;
 
 /// One frame to be: what was sampled, of one window class, at one moment.
 #[derive(Clone, Debug)]
@@ -58,6 +62,8 @@ pub struct Cutter {
     group_of: Vec<Option<u32>>,
     /// Live series of every group.
     live: Vec<u64>,
+    /// How far the wall clock was ahead of the boot clock when that was last taken over, in nanoseconds.
+    ahead_ns: Option<i64>,
 }
 
 impl Cutter {
@@ -72,6 +78,7 @@ impl Cutter {
         if chains.is_empty() {
             chains.push(None);
         }
+        let at = self.whole_us(round.at);
         let mut ticks = Vec::with_capacity(chains.len());
         for window in chains {
             let sampled: Vec<u32> = match window {
@@ -82,7 +89,7 @@ impl Cutter {
             self.collected_total += sampled.iter().map(|group| self.live_of(*group)).sum::<u64>();
             ticks.push(Tick {
                 seq: self.seq,
-                at: round.at,
+                at,
                 next_due_ms: round.next_due_ms,
                 window,
                 sampled,
@@ -113,6 +120,19 @@ impl Cutter {
             self.live[series.group as usize] += 1;
         }
         new
+    }
+
+    /// The clocks as they are kept and sent: in whole microseconds, and as far apart as before if they drifted by less
+    /// than anybody can tell. So a tick like the one before says nothing of its clocks.
+    fn whole_us(&mut self, at: Now) -> Now {
+        let boot_ns = at.boot.0 - at.boot.0 % US_NS;
+        let ahead_ns = at.wall.0.saturating_sub_unsigned(at.boot.0);
+        let ahead_ns = match self.ahead_ns {
+            Some(before) if before.abs_diff(ahead_ns) < DRIFT_NS => before,
+            _ => ahead_ns - ahead_ns.rem_euclid(US_NS.cast_signed()),
+        };
+        self.ahead_ns = Some(ahead_ns);
+        Now { boot: BootTime(boot_ns), wall: WallTime(ahead_ns.saturating_add_unsigned(boot_ns)) }
     }
 
     /// Live series of all groups.
@@ -196,6 +216,20 @@ mod tests {
         let ticks = cutter.cut(Round { registered: vec![series(1, 1)], ..round(&[0, 1]) });
         let totals: Vec<u64> = ticks.iter().map(|tick| tick.collected_total).collect();
         assert_eq!(totals, [5, 7], "its slot is now one of another group");
+    }
+
+    #[test]
+    fn clocks_are_whole_and_do_not_flicker() {
+        let mut cutter = Cutter::default();
+        let mut cut = |boot: u64, wall: i64| {
+            let at = Now { boot: BootTime(boot), wall: WallTime(wall) };
+            let tick = cutter.cut(Round { at, ..round(&[]) }).remove(0);
+            (tick.at.boot.0, tick.at.wall.0)
+        };
+        assert_eq!(cut(5_001_999, 9_002_500), (5_001_000, 9_001_000));
+        assert_eq!(cut(6_000_400, 10_090_000), (6_000_000, 10_000_000), "a drift of less than 0.1 ms");
+        assert_eq!(cut(7_000_000, 11_100_000), (7_000_000, 11_100_000), "as much as that");
+        assert_eq!(cut(8_000_000, -3), (8_000_000, -1_000), "a step");
     }
 
     #[test]

@@ -172,7 +172,7 @@ impl Session {
         }
         if self.groups.is_empty() {
             let Catalogue { groups, series } = spool.base();
-            self.register(groups, series, &mut messages);
+            self.register(Vec::new(), (groups, series), &mut messages);
         }
         for tick in spool.after(self.sent) {
             self.change(&tick.changes, &mut messages);
@@ -197,20 +197,24 @@ impl Session {
     }
 
     fn change(&mut self, changes: &Changes, messages: &mut Vec<AgentMessage>) {
-        let retire: Vec<u32> = changes.retired.iter().filter_map(|slot| self.index_of.remove(slot)).collect();
+        let ended = changes.retired.iter().filter_map(|slot| self.index_of.remove(slot));
+        let mut retire: Vec<u32> = ended.collect();
+        retire.sort_unstable();
         for &index in &retire {
             // An index that stands in the map is registered and live: it can be retired.
             self.encoder.retire(index).ok();
         }
-        if !retire.is_empty() {
-            messages.push(AgentMessage::Register(Register { groups: Vec::new(), retire }));
-        }
-        self.register(&changes.groups, &changes.registered, messages);
+        self.register(retire, (&changes.groups, &changes.registered), messages);
     }
 
-    /// Registers new groups, in order and even when empty, and adds series to groups that are known.
-    fn register(&mut self, groups: &[GroupInfo], series: &[NewSeries], messages: &mut Vec<AgentMessage>) {
-        let mut parts = Parts::new(messages);
+    /// Says what ends, registers new groups, in order and even when empty, and adds series to groups that are known.
+    fn register(
+        &mut self,
+        retire: Vec<u32>,
+        (groups, series): (&[GroupInfo], &[NewSeries]),
+        messages: &mut Vec<AgentMessage>,
+    ) {
+        let mut parts = Parts::new(retire, messages);
         let mut members: BTreeMap<u32, Vec<&NewSeries>> =
             groups.iter().map(|g| (g.group, Vec::new())).collect();
         for one in series {
@@ -272,8 +276,9 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn new(messages: &'a mut Vec<AgentMessage>) -> Self {
-        Parts { messages, open: Register::default(), bytes: 0 }
+    /// What ends comes first.
+    fn new(retire: Vec<u32>, messages: &'a mut Vec<AgentMessage>) -> Self {
+        Parts { messages, open: Register { groups: Vec::new(), retire }, bytes: 0 }
     }
 
     fn add(&mut self, info: &GroupInfo, first: u32, members: &[&NewSeries]) {
@@ -297,7 +302,7 @@ impl<'a> Parts<'a> {
     }
 
     fn finish(mut self) {
-        if !self.open.groups.is_empty() {
+        if !(self.open.groups.is_empty() && self.open.retire.is_empty()) {
             self.finish_part();
         }
     }

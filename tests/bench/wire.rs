@@ -23,7 +23,7 @@ use quorate_common::model::series::Window;
 use quorate_common::model::session::{AgentMessage, Frame, Register};
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::{Options, channel};
-use quorate_proto::convert::RegisterLimits;
+use quorate_proto::convert::{RegisterLimits, SessionReader};
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use quorate_proto::v1::ingest_service_server::{IngestService, IngestServiceServer};
@@ -253,6 +253,7 @@ impl IngestService for Relay {
 
 /// Reads one session along.
 struct Reader {
+    messages: SessionReader,
     decoder: Decoder,
     row: Vec<i64>,
     /// Time of the newest tick: the frames of one tick have one time.
@@ -263,7 +264,8 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Reader {
         let decoder = Decoder::new(SERIES_MAX as u32, GROUPS_MAX);
-        Reader { decoder, row: Vec::new(), tick: 0, told: None }
+        let messages = SessionReader::new(RegisterLimits { series_max: SERIES_MAX });
+        Reader { messages, decoder, row: Vec::new(), tick: 0, told: None }
     }
 }
 
@@ -276,7 +278,7 @@ impl Reader {
 
     fn try_read(&mut self, message: v1::SessionRequest, tally: &mut Tally) -> anyhow::Result<()> {
         let length = message.encoded_len() as u64;
-        match message.into_model(RegisterLimits { series_max: SERIES_MAX })? {
+        match self.messages.read(message)? {
             AgentMessage::Register(register) => {
                 tally.register_bytes += length;
                 self.register(register, tally)

@@ -7,6 +7,7 @@ use crate::siege::Siege;
 use crate::wire::{self, frame, head, message};
 use prost::Message;
 use quorate_common::model::session::{AgentMessage, Hello};
+use quorate_proto::convert::SessionWriter;
 use quorate_proto::v1;
 use std::time::Duration;
 
@@ -135,13 +136,13 @@ async fn row_34_what_we_do_not_know(raw: &mut Raw) {
 async fn row_35_another_protocol(siege: &Siege, agent: &mut Raw) {
     for (stream, protocol, who) in [(5, 0, "agent"), (7, 99, "aggregator")] {
         let hello = Hello { protocol, ..honest::hello(3500) };
-        let hello = v1::SessionRequest::from(AgentMessage::Hello(hello)).encode_to_vec();
+        let hello = SessionWriter::default().write(AgentMessage::Hello(hello)).encode_to_vec();
         agent
             .send(&[wire::call(stream, SESSION, &[]), wire::data(stream, &message(&hello))].concat())
             .await
             .unwrap();
         let (code, text) = agent.answer(stream).await.status();
-        let expect = format!("agent protocol {protocol} is not supported, need 1, upgrade the {who}");
+        let expect = format!("agent protocol {protocol} is not supported, need 2, upgrade the {who}");
         assert_eq!((code, text), (9, expect));
     }
     siege.until_refused("protocol", 1).await;

@@ -9,6 +9,7 @@ use quorate_common::model::node::HostFacts;
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::{AgentMessage, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup};
 use quorate_proto::connect::{Options, channel};
+use quorate_proto::convert::SessionWriter;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use rustls::ClientConfig;
@@ -25,6 +26,7 @@ const OUTBOX_MAX: usize = 4;
 
 /// A session of one agent.
 pub struct Session {
+    pub writer: SessionWriter,
     pub outbox: mpsc::Sender<v1::SessionRequest>,
     pub inbound: Streaming<v1::SessionResponse>,
     encoder: Encoder,
@@ -74,7 +76,8 @@ impl Session {
             .await
             .map_err(|error| Status::unavailable(quorate_common::error::chain(&error)))?;
         let (outbox, messages) = mpsc::channel(OUTBOX_MAX);
-        outbox.try_send(AgentMessage::Hello(hello(nonce)).into()).unwrap();
+        let mut writer = SessionWriter::default();
+        outbox.try_send(writer.write(AgentMessage::Hello(hello(nonce)))).unwrap();
         let inbound =
             IngestServiceClient::new(channel).session(ReceiverStream::new(messages)).await?.into_inner();
         let mut encoder = Encoder::new();
@@ -82,8 +85,8 @@ impl Session {
         let forms: Vec<_> = groups[0].series.iter().map(|spec| spec.metric.form.into()).collect();
         encoder.register(0, Window::Short, &forms).unwrap();
         let register = Register { groups, retire: Vec::new() };
-        outbox.send(AgentMessage::Register(register).into()).await.unwrap();
-        Ok(Session { outbox, inbound, encoder, seq: 0, collected: 0 })
+        outbox.send(writer.write(AgentMessage::Register(register))).await.unwrap();
+        Ok(Session { writer, outbox, inbound, encoder, seq: 0, collected: 0 })
     }
 
     /// The next frame.
@@ -105,7 +108,7 @@ impl Session {
             groups: encoded.groups,
             cells: encoded.cells,
         };
-        AgentMessage::Frame(frame).into()
+        self.writer.write(AgentMessage::Frame(frame))
     }
 
     /// Sends a frame a second until it is sent away, and says why.

@@ -85,12 +85,13 @@ async fn row_47_a_flood_of_series(siege: &Siege) {
     let files = siege.node("explosive").await;
     let mut session = Session::open(siege.grpc(), client(&files), 4700).await.unwrap();
     let already = crate::honest::SERIES;
-    let register = |at: u32| {
+    let register = |session: &mut Session, at: u32| {
         let groups = vec![group(at + 1, already as u32 + at * 2000, 2000)];
-        v1::SessionRequest::from(AgentMessage::Register(Register { groups, retire: Vec::new() }))
+        session.writer.write(AgentMessage::Register(Register { groups, retire: Vec::new() }))
     };
     for at in 0..11 {
-        session.outbox.send(register(at)).await.unwrap();
+        let message = register(&mut session, at);
+        session.outbox.send(message).await.unwrap();
     }
     let frame = session.frame();
     session.outbox.send(frame).await.unwrap();
@@ -100,7 +101,8 @@ async fn row_47_a_flood_of_series(siege: &Siege) {
     let node = siege.cluster.node("explosive").await.delivery.unwrap();
     assert_eq!(node.stored, already as u64, "what was there goes on");
     for at in 11..20 {
-        session.outbox.send(register(at)).await.unwrap();
+        let message = register(&mut session, at);
+        session.outbox.send(message).await.unwrap();
     }
     let (code, text) = end(&mut session).await;
     assert_eq!(code, Code::InvalidArgument, "{text}");

@@ -9,6 +9,7 @@ use quorate_common::model::label::Labels;
 use quorate_common::model::node::HostFacts;
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
 use quorate_common::model::session::{AgentMessage, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup};
+use quorate_proto::convert::SessionWriter;
 use quorate_proto::v1;
 use quorate_proto::v1::answer_request::Body;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
@@ -80,6 +81,7 @@ fn nothing_that_an_agent_sends_can_name_a_node() {
 /// An agent made of nothing but its certificate.
 struct Agent {
     channel: Channel,
+    writer: SessionWriter,
     messages: mpsc::Sender<v1::SessionRequest>,
     replies: Streaming<v1::SessionResponse>,
 }
@@ -99,9 +101,10 @@ impl Agent {
             boot_ns: now.boot.0,
             wall_ns: now.wall.0,
         };
-        messages.send(AgentMessage::Hello(hello).into()).await.unwrap();
+        let mut writer = SessionWriter::default();
+        messages.send(writer.write(AgentMessage::Hello(hello))).await.unwrap();
         let session = IngestServiceClient::new(channel.clone()).session(ReceiverStream::new(outbox)).await;
-        let mut agent = Agent { channel, messages, replies: session.unwrap().into_inner() };
+        let mut agent = Agent { channel, writer, messages, replies: session.unwrap().into_inner() };
         assert!(matches!(agent.reply().await, Down::Welcome(_)));
         agent
     }
@@ -133,7 +136,8 @@ impl Agent {
             series: vec![spec],
         };
         let register = Register { groups: vec![group], retire: Vec::new() };
-        self.messages.send(AgentMessage::Register(register).into()).await.unwrap();
+        let register = self.writer.write(AgentMessage::Register(register));
+        self.messages.send(register).await.unwrap();
         let now = SystemClock.now();
         let frame = Frame {
             seq: 1,
@@ -147,7 +151,8 @@ impl Agent {
             cells: vec![0, 14].into(),
             ..Frame::default()
         };
-        self.messages.send(AgentMessage::Frame(frame).into()).await.unwrap();
+        let frame = self.writer.write(AgentMessage::Frame(frame));
+        self.messages.send(frame).await.unwrap();
         while !matches!(self.reply().await, Down::Ack(ack) if ack.received == 1) {}
     }
 

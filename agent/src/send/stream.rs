@@ -4,6 +4,7 @@ use super::Ended;
 use crate::session::{ACK_DEADLINE, SessionError};
 use quorate_common::model::session::{AgentMessage, AggregatorMessage};
 use quorate_proto::connect::{Options, channel};
+use quorate_proto::convert::SessionWriter;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
 use rustls::ClientConfig;
@@ -24,6 +25,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(super) struct Stream {
     /// Where to, `host:port`.
     pub(super) address: String,
+    writer: SessionWriter,
     outbox: mpsc::Sender<v1::SessionRequest>,
     inbound: Streaming<v1::SessionResponse>,
 }
@@ -38,7 +40,8 @@ pub(super) async fn open(address: String, tls: Arc<ClientConfig>) -> Result<Stre
     let call = client.session(ReceiverStream::new(messages));
     let response = tokio::time::timeout(Options::AGENT.connect_timeout, call).await;
     let response = response.map_err(|_| Ended::Session(SessionError::Silent))?;
-    Ok(Stream { address, outbox, inbound: response.map_err(Ended::Status)?.into_inner() })
+    let inbound = response.map_err(Ended::Status)?.into_inner();
+    Ok(Stream { address, writer: SessionWriter::default(), outbox, inbound })
 }
 
 impl Stream {
@@ -50,7 +53,8 @@ impl Stream {
 
     /// Hands a message to the stream.
     pub(super) async fn send(&mut self, message: AgentMessage) -> Result<(), Ended> {
-        match tokio::time::timeout(ACK_DEADLINE, self.outbox.send(message.into())).await {
+        let message = self.writer.write(message);
+        match tokio::time::timeout(ACK_DEADLINE, self.outbox.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Err(_) => Err(Ended::Session(SessionError::Silent)),
             // The stream is over, and its other half knows why.
@@ -60,9 +64,9 @@ impl Stream {
 
     /// Says farewell and waits, not long, until the aggregator has closed its side.
     pub(super) async fn close(self, bye: AgentMessage) -> Result<(), Ended> {
-        let Stream { outbox, mut inbound, .. } = self;
+        let Stream { mut writer, outbox, mut inbound, .. } = self;
         let farewell = async {
-            outbox.send(bye.into()).await.map_err(|_| Ended::Closed)?;
+            outbox.send(writer.write(bye)).await.map_err(|_| Ended::Closed)?;
             drop(outbox);
             while let Ok(Some(_)) = inbound.message().await {}
             Ok(())

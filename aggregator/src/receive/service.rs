@@ -10,10 +10,10 @@ use crate::store::live::Live;
 use prost::Message;
 use quorate_common::clock::Clock;
 use quorate_common::model::node::{NodeId, NodeName};
-use quorate_common::model::session::{AgentMessage, AggregatorMessage};
+use quorate_common::model::session::AggregatorMessage;
 use quorate_common::model::stream::{Observation, StreamEnd, StreamEvent};
 use quorate_common::shutdown::Shutdown;
-use quorate_proto::convert::RegisterLimits;
+use quorate_proto::convert::{RegisterLimits, SessionReader};
 use quorate_proto::status;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_server::IngestService;
@@ -156,13 +156,15 @@ impl Ingest {
         attached: &mut Attached,
     ) -> End {
         // Made once: a frame that comes by itself would else pay for joining and leaving all lists of waiters.
+        let limits_of_messages = RegisterLimits { series_max: limits.indices_max() as usize };
+        let mut reader = SessionReader::new(limits_of_messages);
         let mut stopping = pin!(self.shutdown.asked());
         let mut expelled = pin!(caller.peer.ending.told());
         let mut hello = pin!(tokio::time::sleep(millis(limits.hello_deadline_ms)));
         loop {
             let step = tokio::select! {
                 message = inbound.message() => match message {
-                    Ok(Some(message)) => match self.take(session, message, &limits) {
+                    Ok(Some(message)) => match self.take(session, &mut reader, message) {
                         Ok(step) => step,
                         Err(end) => return end,
                     },
@@ -192,13 +194,11 @@ impl Ingest {
     fn take(
         &self,
         session: &mut Session,
+        reader: &mut SessionReader,
         message: v1::SessionRequest,
-        limits: &AgentLimits,
     ) -> Result<Step, End> {
-        let limits = RegisterLimits { series_max: limits.indices_max() as usize };
-        let message: AgentMessage = message
-            .into_model(limits)
-            .map_err(|error| End::Ours(Reason::Invalid, status::invalid(&error)))?;
+        let message =
+            reader.read(message).map_err(|error| End::Ours(Reason::Invalid, status::invalid(&error)))?;
         let step = session.receive(message, self.clock.now());
         let bites = session.take_bites();
         self.refusals.count(Reason::Series, bites.series);

@@ -3,14 +3,14 @@
 //! ```text
 //!            Hello                Register, Frame …            Bye
 //!   waiting ───────→ live ──────────────────────────→ live ─────────→ over
-//!             Welcome        Ack, once a second or every 64 frames
+//!             Welcome        Ack, every few seconds or every 64 frames
 //! ```
 //!
 //! Whatever cannot be decoded or is out of turn ends the session with a [`Refusal`]; the agent then begins
 //! another with a key frame.
 
 use crate::agents::delivery::{Arrival, Counted, Delivery};
-use crate::limit::{AgentLimits as Limits, Bucket, Reason};
+use crate::limit::{AgentLimits as Limits, Bucket, Reason, millis};
 use crate::store::live::NodeRow;
 use crate::store::{Append, Column, FrameRecord, NewColumns};
 use quorate_common::catalog;
@@ -20,15 +20,12 @@ use quorate_common::ledger::LedgerError;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register, RegisterGroup,
-    Welcome,
+    ACK_EVERY, Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register,
+    RegisterGroup, Welcome,
 };
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Acknowledgements are at least this far apart, unless many frames came.
-const ACK_EVERY: Duration = Duration::from_millis(900);
 /// Frames that are acknowledged at once.
 const ACK_FRAMES: u64 = 64;
 
@@ -319,14 +316,15 @@ impl Session {
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
         live.received = frame.seq;
         live.unacknowledged += 1;
-        Ok(self.acknowledge(now))
+        Ok(self.acknowledge(now, next_due_ms))
     }
 
-    fn acknowledge(&mut self, now: Now) -> Step {
+    /// Acknowledges what has arrived unless the next frame comes soon enough to do so then.
+    fn acknowledge(&mut self, now: Now, next_due_ms: u32) -> Step {
         let Some(live) = &mut self.live else { return Step::Quiet };
         if live.unacknowledged < ACK_FRAMES
             && live.echo > 0
-            && now.boot.since(live.acknowledged_at) < ACK_EVERY
+            && now.boot.since(live.acknowledged_at) + millis(next_due_ms) < ACK_EVERY
         {
             return Step::Quiet;
         }

@@ -6,9 +6,14 @@ use super::series::{SeriesClass, SeriesSpec, Window};
 use super::time::WallTime;
 use super::words;
 use bytes::Bytes;
+use std::time::Duration;
 
 /// Version of the session protocol that this build speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
+
+/// Longest time for which an aggregator leaves a frame unacknowledged, if the next one comes when it was announced.
+/// A few of them fit into the time after which an agent gives a silent aggregator up.
+pub const ACK_EVERY: Duration = Duration::from_millis(4_500);
 
 /// One start of an agent: a counter kept on its disk for order, and random bits against a copied or lost disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,12 +3,15 @@
 //! Towards the model a conversion can fail, and then names the field. Towards the wire it cannot.
 
 mod cluster;
+mod head;
 mod node;
 mod process;
 mod register;
 mod session;
+mod stream;
 
 pub use register::RegisterLimits;
+pub use stream::{SessionReader, SessionWriter};
 
 use prost_types::Timestamp;
 use quorate_common::model::time::WallTime;

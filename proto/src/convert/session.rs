@@ -1,15 +1,14 @@
-//! What agent and aggregator say to one another.
+//! What agent and aggregator say to one another, as far as each message stands for itself.
 
-use super::{ConvertError, RegisterLimits, pair, word};
+use super::{ConvertError, pair, word};
 use crate::v1;
 use crate::v1::answer_request::Body;
-use crate::v1::session_request::Message as Up;
 use crate::v1::session_response::Message as Down;
 use quorate_common::model::label::{Labels, check_metric_name};
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, Rate, RecordedSeries,
-    RecorderRange, Request, RequestKind, Response, ResponseBody, SeqRange, Welcome,
+    Ack, AggregatorMessage, ByeReason, Epoch, Held, Hello, Rate, RecordedSeries, RecorderRange, Request,
+    RequestKind, Response, ResponseBody, SeqRange, Welcome,
 };
 use quorate_common::model::time::WallTime;
 
@@ -29,33 +28,6 @@ impl From<Epoch> for v1::Epoch {
 impl From<v1::Epoch> for Epoch {
     fn from(epoch: v1::Epoch) -> Self {
         Epoch { order: epoch.order, nonce: epoch.nonce }
-    }
-}
-
-impl From<AgentMessage> for v1::SessionRequest {
-    fn from(message: AgentMessage) -> Self {
-        let message = match message {
-            AgentMessage::Hello(hello) => Up::Hello(hello.into()),
-            AgentMessage::Register(register) => Up::Register((&register).into()),
-            AgentMessage::Frame(frame) => Up::Frame(frame.into()),
-            AgentMessage::Bye(reason) => Up::Bye(v1::Bye { reason: v1::ByeReason::from(reason).into() }),
-        };
-        v1::SessionRequest { message: Some(message) }
-    }
-}
-
-impl v1::SessionRequest {
-    /// The message as a value.
-    pub fn into_model(self, limits: RegisterLimits) -> Result<AgentMessage, ConvertError> {
-        Ok(match self.message.ok_or(ConvertError::Missing("message"))? {
-            Up::Hello(hello) => AgentMessage::Hello(hello.try_into()?),
-            Up::Register(register) => AgentMessage::Register(register.into_model(limits)?),
-            Up::Frame(frame) => AgentMessage::Frame(frame.try_into()?),
-            // A farewell for a reason that a newer agent may have is still a farewell.
-            Up::Bye(bye) => AgentMessage::Bye(
-                word::<v1::ByeReason, _>(bye.reason, "bye.reason").unwrap_or(ByeReason::Stop),
-            ),
-        })
     }
 }
 
@@ -107,52 +79,6 @@ fn held(held: v1::Held) -> Result<Held, ConvertError> {
     }
     let epoch = held.epoch.ok_or(ConvertError::Missing("hello.held.epoch"))?.into();
     Ok(Held { epoch, first: held.first, last: held.last })
-}
-
-impl From<Frame> for v1::Frame {
-    fn from(frame: Frame) -> Self {
-        v1::Frame {
-            seq: frame.seq,
-            predecessor: frame.predecessor,
-            window: frame.window.map_or(v1::Window::Unspecified, Into::into).into(),
-            boot_ns: frame.boot_ns,
-            wall_ns: frame.wall_ns,
-            next_due_ms: frame.next_due_ms,
-            collected_total: frame.collected_total,
-            echo: frame.echo,
-            groups: frame.groups,
-            cells: frame.cells,
-        }
-    }
-}
-
-impl TryFrom<v1::Frame> for Frame {
-    type Error = ConvertError;
-
-    fn try_from(frame: v1::Frame) -> Result<Self, ConvertError> {
-        let window = match frame.window {
-            0 => None,
-            number => Some(word::<v1::Window, _>(number, "frame.window")?),
-        };
-        if frame.seq == 0 {
-            return Err(ConvertError::invalid("frame.seq", "0, frames count from 1"));
-        }
-        if window.is_none() && !(frame.groups.is_empty() && frame.cells.is_empty()) {
-            return Err(ConvertError::Missing("frame.window"));
-        }
-        Ok(Frame {
-            seq: frame.seq,
-            predecessor: frame.predecessor,
-            window,
-            boot_ns: frame.boot_ns,
-            wall_ns: frame.wall_ns,
-            next_due_ms: frame.next_due_ms,
-            collected_total: frame.collected_total,
-            echo: frame.echo,
-            groups: frame.groups,
-            cells: frame.cells,
-        })
-    }
 }
 
 impl From<SeqRange> for v1::SeqRange {
@@ -320,72 +246,6 @@ impl TryFrom<v1::RecordedSeries> for RecordedSeries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
-    use quorate_common::model::node::HostFacts;
-
-    fn hello() -> Hello {
-        let epoch = Epoch { order: 3, nonce: u64::MAX };
-        Hello {
-            protocol: 1,
-            epoch,
-            boot_id: [7; 16],
-            boot_ns: 4,
-            wall_ns: -5,
-            interval_ms: 1000,
-            held: vec![Held { epoch, first: 1, last: 9 }],
-            facts: HostFacts { hostname: "h".into(), ..HostFacts::default() },
-        }
-    }
-
-    fn through_bytes(message: AgentMessage) -> Result<AgentMessage, ConvertError> {
-        let bytes = v1::SessionRequest::from(message).encode_to_vec();
-        v1::SessionRequest::decode(bytes.as_slice()).unwrap().into_model(RegisterLimits { series_max: 10 })
-    }
-
-    #[test]
-    fn agent_messages_read_back() {
-        let frame = Frame {
-            seq: 4,
-            predecessor: 3,
-            window: Some(Window::Medium),
-            boot_ns: 1,
-            wall_ns: -1,
-            next_due_ms: 1000,
-            collected_total: 99,
-            echo: 2,
-            groups: vec![1].into(),
-            cells: vec![2, 3].into(),
-        };
-        for message in
-            [AgentMessage::Hello(hello()), AgentMessage::Frame(frame), AgentMessage::Bye(ByeReason::Drain)]
-        {
-            assert_eq!(through_bytes(message.clone()).unwrap(), message);
-        }
-    }
-
-    #[test]
-    fn wrong_messages_name_their_field() {
-        let check = |message: Option<Up>, expect: &str| {
-            let error =
-                v1::SessionRequest { message }.into_model(RegisterLimits { series_max: 10 }).unwrap_err();
-            assert_eq!(error.to_string(), expect);
-        };
-        let wire = v1::Hello::from(hello());
-        check(None, "field `message` is missing");
-        check(Some(Up::Hello(v1::Hello { epoch: None, ..wire.clone() })), "field `hello.epoch` is missing");
-        check(
-            Some(Up::Hello(v1::Hello { boot_id: vec![1], ..wire.clone() })),
-            "field `hello.boot_id`: 1 bytes, must be 16",
-        );
-        let mut empty = wire.clone();
-        empty.held[0].first = 10;
-        check(Some(Up::Hello(empty)), "field `hello.held`: frames 10 to 9 are no range");
-        check(Some(Up::Frame(v1::Frame::default())), "field `frame.seq`: 0, frames count from 1");
-        let bare = v1::Frame { seq: 1, cells: vec![1].into(), ..v1::Frame::default() };
-        check(Some(Up::Frame(bare)), "field `frame.window` is missing");
-        let window = v1::Frame { seq: 1, window: 9, ..v1::Frame::default() };
-        check(Some(Up::Frame(window)), "field `frame.window`: unknown number 9");
-    }
 
     #[test]
     fn aggregator_messages_and_answers_read_back() {

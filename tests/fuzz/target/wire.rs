@@ -20,7 +20,7 @@ use quorate_common::model::session::{
     RecorderRange, Register, RegisterGroup, Request, RequestKind, Response, ResponseBody, SeqRange, Welcome,
 };
 use quorate_common::model::time::{BootTime, Now, WallTime};
-use quorate_proto::convert::RegisterLimits;
+use quorate_proto::convert::{RegisterLimits, SessionReader, SessionWriter};
 use quorate_proto::v1;
 use std::sync::Arc;
 use tonic::{Code, Status};
@@ -129,16 +129,38 @@ fn cell_seeds() -> Vec<Vec<u8>> {
 
 // ── agent to aggregator: the bytes of messages, through the converter, into the machine and the store ──
 
-/// What one session reads. (A reader of its own for each session, should reading ever need to remember.)
-fn read_up(bytes: &[u8]) -> Result<AgentMessage, String> {
-    let message = v1::SessionRequest::decode(bytes).map_err(|error| error.to_string())?;
-    message
-        .into_model(RegisterLimits { series_max: SERIES_MAX as usize * 2 })
-        .map_err(|error| error.to_string())
+fn reader() -> SessionReader {
+    SessionReader::new(RegisterLimits { series_max: SERIES_MAX as usize * 2 })
 }
 
-fn write_up(message: AgentMessage) -> Vec<u8> {
-    v1::SessionRequest::from(message).encode_to_vec()
+/// A session as it is read, and as what was read is written and read again.
+struct Up {
+    reader: SessionReader,
+    writer: SessionWriter,
+    again: SessionReader,
+}
+
+impl Up {
+    fn new() -> Up {
+        Up { reader: reader(), writer: SessionWriter::default(), again: reader() }
+    }
+
+    fn read(&mut self, bytes: &[u8]) -> Result<AgentMessage, String> {
+        let message = v1::SessionRequest::decode(bytes).map_err(|error| error.to_string())?;
+        let message = self.reader.read(message).map_err(|error| error.to_string())?;
+        let again = self.again.read(self.writer.write(message.clone()));
+        assert_eq!(again.as_ref().map(sorted), Ok(sorted(&message)), "what was read can be written and read");
+        Ok(message)
+    }
+}
+
+/// The order in which series end is not carried.
+fn sorted(message: &AgentMessage) -> AgentMessage {
+    let mut message = message.clone();
+    if let AgentMessage::Register(register) = &mut message {
+        register.retire.sort_unstable();
+    }
+    message
 }
 
 fn session_up(input: &[u8]) -> u64 {
@@ -147,13 +169,11 @@ fn session_up(input: &[u8]) -> u64 {
     let handle = NodeHandle { id, row: live.row(id, &"n1".parse().unwrap()), delivery: delivery.clone() };
     let limits = Limits { series_per_node_max: SERIES_MAX, groups_max: 8, ..Limits::default() };
     let mut session = Session::new(handle, store.clone(), "agg".into(), limits, NOW);
-    let mut ways = 0_u64;
+    let (mut up, mut ways) = (Up::new(), 0_u64);
     for piece in Pieces(input).take(64) {
-        let taken = read_up(piece).and_then(|message| {
-            let again = read_up(&write_up(message.clone()));
-            assert!(again.is_ok(), "what was read can be written and read: {again:?}");
-            session.receive(message, NOW).map_err(|refusal| chain(&refusal))
-        });
+        let taken = up
+            .read(piece)
+            .and_then(|message| session.receive(message, NOW).map_err(|refusal| chain(&refusal)));
         ways = then(ways, ended(&taken, |_| 1));
         if taken.is_err() {
             break;
@@ -236,7 +256,9 @@ fn up_seeds() -> Vec<Vec<u8>> {
     messages.push(AgentMessage::Frame(heartbeat));
     messages.push(AgentMessage::Register(Register { groups: Vec::new(), retire: vec![1] }));
     messages.push(AgentMessage::Bye(ByeReason::Drain));
-    let all: Vec<Vec<u8>> = messages.into_iter().map(write_up).collect();
+    let mut writer = SessionWriter::default();
+    let all: Vec<Vec<u8>> =
+        messages.into_iter().map(|message| writer.write(message).encode_to_vec()).collect();
     vec![pieces(&all), pieces(&all[..4])]
 }
 

@@ -4,7 +4,7 @@
 use quorate_agent::session::ACK_DEADLINE;
 use quorate_common::model::session::{AgentMessage, AggregatorMessage};
 use quorate_proto::connect::{ConnectError, Options, channel};
-use quorate_proto::convert::ConvertError;
+use quorate_proto::convert::{ConvertError, SessionWriter};
 use quorate_proto::status;
 use quorate_proto::v1;
 use quorate_proto::v1::ingest_service_client::IngestServiceClient;
@@ -50,6 +50,7 @@ impl LinkError {
 
 /// An open stream.
 pub struct Link {
+    writer: SessionWriter,
     outbox: mpsc::Sender<v1::SessionRequest>,
     inbound: Streaming<v1::SessionResponse>,
 }
@@ -66,7 +67,7 @@ impl Link {
         let call = client.session(ReceiverStream::new(messages));
         let answer =
             tokio::time::timeout(options.connect_timeout, call).await.map_err(|_| LinkError::Stuck)?;
-        Ok(Link { outbox, inbound: answer.map_err(ended)?.into_inner() })
+        Ok(Link { writer: SessionWriter::default(), outbox, inbound: answer.map_err(ended)?.into_inner() })
     }
 
     /// Hands a message over once the connection has room.
@@ -74,7 +75,7 @@ impl Link {
     /// # Errors
     /// The stream is over, or the aggregator took nothing for as long as an acknowledgement may take.
     pub async fn send(&mut self, message: AgentMessage) -> Result<(), LinkError> {
-        let message = to_wire(message);
+        let message = self.writer.write(message);
         match tokio::time::timeout(ACK_DEADLINE, self.outbox.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Err(_) => Err(LinkError::Stuck),
@@ -88,15 +89,16 @@ impl Link {
     /// # Errors
     /// The stream is over.
     pub async fn next(&mut self) -> Result<AggregatorMessage, LinkError> {
-        from_wire(self.inbound.message().await.map_err(ended)?.ok_or(LinkError::Closed)?)
+        let message = self.inbound.message().await.map_err(ended)?.ok_or(LinkError::Closed)?;
+        Ok(message.try_into()?)
     }
 
     /// Says the last word and waits until the aggregator has closed its side: it has read all by then. `false` if
     /// that took longer than `limit`.
     pub async fn close(self, farewell: AgentMessage, limit: Duration) -> bool {
-        let Link { outbox, mut inbound } = self;
+        let Link { mut writer, outbox, mut inbound } = self;
         let end = async {
-            outbox.send(to_wire(farewell)).await.ok();
+            outbox.send(writer.write(farewell)).await.ok();
             drop(outbox);
             while let Ok(Some(_)) = inbound.message().await {}
         };
@@ -106,12 +108,4 @@ impl Link {
 
 fn ended(status: Status) -> LinkError {
     LinkError::Status(Box::new(status))
-}
-
-fn to_wire(message: AgentMessage) -> v1::SessionRequest {
-    message.into()
-}
-
-fn from_wire(message: v1::SessionResponse) -> Result<AggregatorMessage, LinkError> {
-    Ok(message.try_into()?)
 }

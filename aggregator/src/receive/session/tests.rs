@@ -154,10 +154,13 @@ fn frames_become_newest_values_and_history_on_our_time_line() {
 }
 
 #[test]
-fn acknowledges_once_a_second_and_every_64_frames() {
+fn acknowledges_every_few_seconds_and_every_64_frames() {
     let mut rig = Rig::live(Limits::default(), 1);
     assert_eq!(ack(rig.tick(&[1]).unwrap()), Ack { echo: 1, received: 1, durable: 1, above: vec![] });
-    assert_eq!(ack(rig.tick(&[2]).unwrap()).received, 2);
+    for value in 2..=4 {
+        assert!(matches!(rig.tick(&[value]), Ok(Step::Quiet)), "the next one comes soon enough");
+    }
+    assert_eq!(ack(rig.tick(&[5]).unwrap()).received, 5);
     for _ in 0..63 {
         let frame = rig.frame(&[3]);
         rig.seconds -= 1;
@@ -165,7 +168,9 @@ fn acknowledges_once_a_second_and_every_64_frames() {
     }
     let frame = rig.frame(&[3]);
     rig.seconds -= 1;
-    assert_eq!(ack(rig.send(AgentMessage::Frame(frame)).unwrap()).received, 66);
+    assert_eq!(ack(rig.send(AgentMessage::Frame(frame)).unwrap()).received, 69);
+    let last = Frame { next_due_ms: 20_000, ..rig.frame(&[4]) };
+    assert_eq!(ack(rig.send(AgentMessage::Frame(last)).unwrap()).received, 70, "the next one comes late");
 }
 
 #[test]
@@ -278,7 +283,7 @@ fn says_what_comes_out_of_turn_or_too_often() {
     };
     check(rig.send(AgentMessage::Frame(frame.clone())), "hello must come first");
     let old = Hello { protocol: 0, ..hello(0, &[]) };
-    check(rig.send(AgentMessage::Hello(old)), "agent protocol 0 is not supported, need 1, upgrade the agent");
+    check(rig.send(AgentMessage::Hello(old)), "agent protocol 0 is not supported, need 2, upgrade the agent");
     rig.send(AgentMessage::Hello(hello(0, &[]))).unwrap();
     check(rig.send(AgentMessage::Hello(hello(0, &[]))), "hello came twice");
     rig.send(AgentMessage::Frame(frame.clone())).unwrap();
