@@ -16,7 +16,7 @@ use crate::record::Told;
 use crate::server::Server;
 use anyhow::ensure;
 use prost::Message;
-use quorate_aggregator::serve::listen::{Limits, Listener};
+use quorate_aggregator::serve::listen::{Limits, Listener, serve};
 use quorate_common::cell::{Decoder, FrameHead};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::series::Window;
@@ -34,17 +34,13 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Server as Tonic};
+use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Messages between the two connections.
 const RELAYED_MAX: usize = 64;
 const SERIES_MAX: usize = 100_000;
 const GROUPS_MAX: u32 = 10_000;
-/// Flow control and pings of the aggregator's port, see `doors.rs` there: they are bytes on the wire, too.
-const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-const PING_EVERY: Duration = Duration::from_secs(10);
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// What was read along so far.
@@ -202,13 +198,8 @@ pub async fn relay(
     let (_, tls) = watch::channel(Arc::new(server.tls()?));
     let incoming = Listener::new("relay", tcp, tls, Limits::default()).start(shutdown);
     let (publish, tally) = watch::channel(Tally::default());
-    let router = Tonic::builder()
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_keepalive_interval(Some(PING_EVERY))
-        .http2_keepalive_timeout(Some(PING_EVERY))
-        .add_service(IngestServiceServer::new(Relay { target, publish, told }));
-    shutdown.spawn("relay", async move { drop(router.serve_with_incoming(incoming).await) });
+    let relay = IngestServiceServer::new(Relay { target, publish, told });
+    shutdown.spawn("relay", serve(incoming, move |_| relay.clone(), shutdown.clone()));
     Ok((address, tally))
 }
 
