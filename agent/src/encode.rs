@@ -1,9 +1,12 @@
 //! Encode: cuts a round of samples into numbered ticks, one for each window class that was sampled.
 //!
 //! Numbers and the running total of collected samples are given here, once, before anything can be
-//! lost; how a tick becomes bytes depends on the session that carries it (see [`crate::session`]).
+//! lost; how a tick becomes bytes depends on the [`Stretch`] that it is in.
+
+mod stretch;
 
 pub use crate::sample::{GroupInfo, NewSeries, Round};
+pub use stretch::Stretch;
 
 use quorate_common::model::series::Window;
 use quorate_common::model::time::{BootTime, Now, WallTime};

@@ -10,23 +10,18 @@
 //! An error ends it; the next session begins with everything registered anew and a key frame, which is
 //! the only way that the two ends come into step again.
 
-use crate::encode::{Catalogue, Changes, GroupInfo, NewSeries, Tick};
+use crate::encode::Stretch;
 use crate::spool::Spool;
-use quorate_common::cell::{CellError, Encoder, Form};
+use quorate_common::cell::CellError;
 use quorate_common::model::node::HostFacts;
-use quorate_common::model::series::Window;
 use quorate_common::model::session::{
-    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Held, Hello, PROTOCOL, Register,
-    RegisterGroup, Request, Welcome,
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Held, Hello, PROTOCOL, Request, Welcome,
 };
 use quorate_common::model::time::{BootTime, Now};
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// A session in which nothing was acknowledged for this long is given up.
 pub const ACK_DEADLINE: Duration = Duration::from_secs(10);
-/// Registrations are cut at about this size.
-const REGISTER_BYTES_MAX: usize = 256 * 1024;
 
 /// What an agent is, as far as a session must say it.
 #[derive(Clone, Debug)]
@@ -82,15 +77,9 @@ enum Phase {
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
-    encoder: Encoder,
-    /// What was registered so far; the position is the number of the group.
-    groups: Vec<GroupInfo>,
-    /// The session index of every live slot.
-    index_of: HashMap<u32, u32>,
-    /// The slot behind every session index. Behind one that has ended it may be another series' by now; what
-    /// stands in the row there is not read.
-    slot_of: Vec<u32>,
-    row: Vec<i64>,
+    stretch: Stretch,
+    /// Whether anything was registered.
+    has_begun: bool,
     /// Number of the last tick that was sent or that the aggregator had already.
     sent: u64,
     echo: u64,
@@ -115,11 +104,8 @@ impl Session {
         };
         let session = Session {
             phase: Phase::Greeting,
-            encoder: Encoder::new(),
-            groups: Vec::new(),
-            index_of: HashMap::new(),
-            slot_of: Vec::new(),
-            row: Vec::new(),
+            stretch: Stretch::default(),
+            has_begun: false,
             sent: 0,
             echo: 0,
             waiting_since: Some(now.boot),
@@ -170,13 +156,12 @@ impl Session {
         if self.phase != Phase::Live {
             return Ok(messages);
         }
-        if self.groups.is_empty() {
-            let Catalogue { groups, series } = spool.base();
-            self.register(Vec::new(), (groups, series), &mut messages);
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.stretch.begin(spool.base(), &mut messages);
         }
         for tick in spool.after(self.sent) {
-            self.change(&tick.changes, &mut messages);
-            messages.push(AgentMessage::Frame(self.frame(tick)?));
+            let encoded = self.stretch.tick(tick, self.echo, &mut messages);
+            encoded.map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
             self.sent = tick.seq;
             self.waiting_since.get_or_insert(now.boot);
         }
@@ -195,133 +180,6 @@ impl Session {
     pub fn bye(&self, reason: ByeReason) -> AgentMessage {
         AgentMessage::Bye(reason)
     }
-
-    fn change(&mut self, changes: &Changes, messages: &mut Vec<AgentMessage>) {
-        let ended = changes.retired.iter().filter_map(|slot| self.index_of.remove(slot));
-        let mut retire: Vec<u32> = ended.collect();
-        retire.sort_unstable();
-        for &index in &retire {
-            // An index that stands in the map is registered and live: it can be retired.
-            self.encoder.retire(index).ok();
-        }
-        self.register(retire, (&changes.groups, &changes.registered), messages);
-    }
-
-    /// Says what ends, registers new groups, in order and even when empty, and adds series to groups that are known.
-    fn register(
-        &mut self,
-        retire: Vec<u32>,
-        (groups, series): (&[GroupInfo], &[NewSeries]),
-        messages: &mut Vec<AgentMessage>,
-    ) {
-        let mut parts = Parts::new(retire, messages);
-        let mut members: BTreeMap<u32, Vec<&NewSeries>> =
-            groups.iter().map(|g| (g.group, Vec::new())).collect();
-        for one in series {
-            members.entry(one.group).or_default().push(one);
-        }
-        self.groups.extend(groups.iter().cloned());
-        for (group, members) in members {
-            if let Some(info) = self.groups.get(group as usize).cloned() {
-                self.register_group(&info, &members, &mut parts);
-            }
-        }
-        parts.finish();
-    }
-
-    fn register_group(&mut self, info: &GroupInfo, members: &[&NewSeries], parts: &mut Parts<'_>) {
-        let forms: Vec<Form> = members.iter().map(|s| s.spec.metric.form.into()).collect();
-        let window = Window::of_interval_ms(info.interval_ms);
-        // Groups come in order and indices are dense, so the encoder has no reason to refuse.
-        let Ok(first) = self.encoder.register(info.group, window, &forms) else { return };
-        for (index, member) in (first..).zip(members) {
-            self.index_of.insert(member.slot, index);
-            self.slot_of.push(member.slot);
-            self.row.push(0);
-        }
-        parts.add(info, first, members);
-    }
-
-    fn frame(&mut self, tick: &Tick) -> Result<Frame, SessionError> {
-        for (cell, slot) in self.row.iter_mut().zip(&self.slot_of) {
-            *cell = tick.cells.get(*slot as usize).copied().unwrap_or(*cell);
-        }
-        let mut frame = Frame {
-            seq: tick.seq,
-            window: tick.window,
-            boot_ns: tick.at.boot.0,
-            wall_ns: tick.at.wall.0,
-            next_due_ms: tick.next_due_ms,
-            collected_total: tick.collected_total,
-            echo: self.echo,
-            ..Frame::default()
-        };
-        if let Some(window) = tick.window {
-            let encoded = self
-                .encoder
-                .encode(tick.seq, window, &tick.sampled, &self.row, false)
-                .map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
-            (frame.predecessor, frame.groups, frame.cells) =
-                (encoded.predecessor, encoded.groups, encoded.cells);
-        }
-        Ok(frame)
-    }
-}
-
-/// Collects registrations into messages of bounded size.
-struct Parts<'a> {
-    messages: &'a mut Vec<AgentMessage>,
-    open: Register,
-    bytes: usize,
-}
-
-impl<'a> Parts<'a> {
-    /// What ends comes first.
-    fn new(retire: Vec<u32>, messages: &'a mut Vec<AgentMessage>) -> Self {
-        Parts { messages, open: Register { groups: Vec::new(), retire }, bytes: 0 }
-    }
-
-    fn add(&mut self, info: &GroupInfo, first: u32, members: &[&NewSeries]) {
-        self.open.groups.push(empty_group(info, first));
-        for (index, member) in (first..).zip(members) {
-            let bytes = size_of_series(member);
-            if self.bytes + bytes > REGISTER_BYTES_MAX && self.bytes > 0 {
-                self.finish_part();
-                self.open.groups.push(empty_group(info, index));
-            }
-            self.bytes += bytes;
-            if let Some(group) = self.open.groups.last_mut() {
-                group.series.push(member.spec.clone());
-            }
-        }
-    }
-
-    fn finish_part(&mut self) {
-        self.bytes = 0;
-        self.messages.push(AgentMessage::Register(std::mem::take(&mut self.open)));
-    }
-
-    fn finish(mut self) {
-        if !(self.open.groups.is_empty() && self.open.retire.is_empty()) {
-            self.finish_part();
-        }
-    }
-}
-
-fn empty_group(info: &GroupInfo, first_index: u32) -> RegisterGroup {
-    RegisterGroup {
-        group: info.group,
-        collector: info.collector.clone(),
-        interval_ms: info.interval_ms,
-        class: info.class,
-        first_index,
-        series: Vec::new(),
-    }
-}
-
-fn size_of_series(series: &NewSeries) -> usize {
-    let labels: usize = series.spec.labels.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    series.spec.metric.name.len() + labels + 16
 }
 
 #[cfg(test)]
@@ -329,7 +187,8 @@ mod tests {
     use super::*;
     use crate::spool::Config;
     use crate::testing::{at, series, tick};
-    use quorate_common::cell::{Decoder, FrameHead};
+    use quorate_common::cell::{Decoder, Form, FrameHead};
+    use quorate_common::model::series::Window;
 
     fn me() -> Introduction {
         Introduction {
