@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".quorate.v1.Frame")
+        .bytes(".quorate.v1.Piece")
         .build_transport(true)
         .compile_fds(descriptors)?;
     Ok(())

@@ -3,6 +3,7 @@
 mod reload;
 
 use crate::answer::Answerer;
+use crate::backfill::Backfiller;
 use crate::cli::{Cli, Command, Common, OnceFormat, Run};
 use crate::config::Config;
 use crate::encode::Cutter;
@@ -10,12 +11,15 @@ use crate::identity::{self, Identity};
 use crate::renew::Renewer;
 use crate::send::{Sender, Standing};
 use crate::session::Introduction;
-use crate::spool::Spool;
+use crate::spool::{Keeper, Log, Spool};
 use crate::{doctor, enrol, epoch, once, recorder, sample};
 use quorate_common::backoff::Backoff;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
+use quorate_common::disk::SystemDisk;
+use quorate_common::durable;
 use quorate_common::lock::StateLock;
+use quorate_common::model::session::Epoch;
 use quorate_common::notify::{Notifier, Progress, Pulse};
 use quorate_common::program::Failure;
 use quorate_common::rng::SystemRng;
@@ -113,7 +117,7 @@ fn examine(common: &Common, json: bool) -> Result<(), Failure> {
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(5)
         .build()
         .map_err(|error| Failure::failed(&error))
 }
@@ -138,6 +142,7 @@ async fn enroll(token: &str, state_dir: &Path) -> Result<(), Failure> {
 /// An agent that is ready to run.
 struct Agent {
     sender: Sender,
+    backfiller: Option<Backfiller>,
     renewer: Renewer,
     progress: Progress,
     standing: watch::Receiver<Standing>,
@@ -159,6 +164,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         interval_ms: config.sample.interval_ms,
         facts: sample::host_facts(),
     };
+    let keeper = keeper(&config, (me.epoch, me.boot_id), shutdown);
     let (rounds, inbox) = mpsc::channel(ROUNDS_MAX);
     let (pulse, (standing, shown)) = (Pulse::default(), watch::channel(Standing::default()));
     let recorder = recorder::Shared::begin(config.recorder);
@@ -169,6 +175,14 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
     let round_max = Duration::from_millis(config.sample.interval_ms.into()) + HANG_MIN;
     let progress =
         Progress::default().with("sampling", sampling.pulse(), round_max).with("sending", &pulse, round_max);
+    let backfiller = keeper.clone().map(|keeper| Backfiller {
+        keeper,
+        standing: shown.clone(),
+        tls: renewer.identity.shown(),
+        clock: clock.clone(),
+        rng: Box::new(SystemRng),
+        backoff: Backoff::default(),
+    });
     let sender = Sender {
         me,
         aggregators: renewer.aggregators.subscribe(),
@@ -177,6 +191,8 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         rounds: inbox,
         answerer: Answerer::new(renewer.identity.shown(), sampling, recorder, shutdown.clone()),
         spool: Spool::new(config.spool),
+        keeper,
+        kept: 0,
         clock,
         rng: Box::new(SystemRng),
         cutter: Cutter::default(),
@@ -185,7 +201,18 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         pulse,
         standing,
     };
-    Ok(Agent { sender, renewer, progress, standing: shown, _lock: lock })
+    Ok(Agent { sender, backfiller, renewer, progress, standing: shown, _lock: lock })
+}
+
+/// The journal, unless there is to be none.
+fn keeper(config: &Config, me: (Epoch, [u8; 16]), shutdown: &Shutdown) -> Option<Keeper> {
+    let size_max = config.spool.size_max.bytes();
+    let directory = config.state_dir.join("spool");
+    let open = move || {
+        durable::create_directory(&directory)?;
+        Log::open(Arc::new(SystemDisk), &directory, size_max, me, Box::new(SystemRng))
+    };
+    (size_max > 0).then(|| Keeper::start(open, shutdown))
 }
 
 fn renewer(config: &Config, clock: Arc<dyn Clock>) -> Result<Renewer, Failure> {
@@ -202,10 +229,13 @@ fn renewer(config: &Config, clock: Arc<dyn Clock>) -> Result<Renewer, Failure> {
 
 impl Agent {
     async fn run(self, notifier: Notifier, shutdown: Shutdown) -> Result<(), Failure> {
-        let Agent { sender, renewer, progress, standing, _lock } = self;
+        let Agent { sender, backfiller, renewer, progress, standing, _lock } = self;
         tracing::info!(class = "success", aggregators = ?*sender.aggregators.borrow(), "agent started");
         shutdown.spawn("renew", renewer.run(shutdown.clone()));
         shutdown.spawn("send", sender.run(shutdown.clone()));
+        if let Some(backfiller) = backfiller {
+            shutdown.spawn("backfill", backfiller.run(shutdown.clone()));
+        }
         let status = move || standing.borrow().to_string();
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
         shutdown.asked().await;

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   sample → encode → spool → session → send ══ mTLS gRPC ══→ aggregator
+//!                       └──→ backfill ════════════════════════↗
 //! ```
 //!
 //! It judges nothing, runs no programs, and listens on no port.
 
 pub mod answer;
 mod app;
+pub mod backfill;
 mod cli;
 pub mod config;
 pub mod doctor;

@@ -10,12 +10,15 @@ pub use standing::Standing;
 
 use crate::answer::Answerer;
 use crate::encode::{Cutter, Round};
-use crate::session::{Effect, Introduction, Session, SessionError};
-use crate::spool::Spool;
+use crate::session::{Effect, Holding, Introduction, Session, SessionError};
+use crate::spool::{Keeper, Spool};
 use quorate_common::backoff::Backoff;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
-use quorate_common::model::session::{AgentMessage, ByeReason, Request, RequestKind};
+use quorate_common::model::backfill::Known;
+use quorate_common::model::session::{
+    Ack, AgentMessage, AggregatorMessage, ByeReason, Request, RequestKind, Welcome,
+};
 use quorate_common::notify::Pulse;
 use quorate_common::rng::Rng;
 use quorate_common::shutdown::Shutdown;
@@ -97,8 +100,12 @@ pub struct Sender {
     pub rounds: mpsc::Receiver<Round>,
     /// What answers requests.
     pub answerer: Answerer,
-    /// Ticks that wait.
+    /// Ticks that wait in memory.
     pub spool: Spool,
+    /// The journal that has them on disk, if there is one.
+    pub keeper: Option<Keeper>,
+    /// Number of the newest tick that the journal was given.
+    pub kept: u64,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For jitter.
@@ -118,6 +125,9 @@ pub struct Sender {
 impl Sender {
     /// Sends until asked to stop.
     pub async fn run(mut self, shutdown: Shutdown) {
+        if self.meanwhile(looked(self.keeper.clone()), &shutdown).await.is_none() {
+            return;
+        }
         let (mut turn, mut before) = (0, None);
         loop {
             let address = self.address(turn);
@@ -193,6 +203,45 @@ impl Sender {
         for tick in self.cutter.cut(round) {
             self.spool.push(tick);
         }
+        self.keep();
+    }
+
+    /// Hands the journal what it was not given yet. When it has no room the rest follows later; if that has gone
+    /// meanwhile, it begins anew behind it.
+    fn keep(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        let gone = self.spool.bounds().is_some_and(|(first, _)| first > self.kept + 1);
+        if gone && !keeper.rebase(self.spool.base().clone()) {
+            return;
+        }
+        let is_live = self.standing.borrow().peer.is_some();
+        for tick in self.spool.after(self.kept) {
+            if !keeper.push(tick.clone(), is_live) {
+                return;
+            }
+            self.kept = tick.seq;
+        }
+    }
+
+    /// What a session can say that the node has.
+    fn holding(&self) -> Holding {
+        let shown = self.keeper.as_ref().map(|keeper| keeper.shown().borrow().clone());
+        match shown.filter(|shown| shown.is_there) {
+            Some(shown) => Holding::backed(self.me.epoch, &self.spool, shown.held),
+            None => Holding::of(self.me.epoch, &self.spool),
+        }
+    }
+
+    /// Tells the journal what it need not keep any longer.
+    fn settle(&self, message: &AggregatorMessage) {
+        let (durable, above) = match message {
+            AggregatorMessage::Welcome(Welcome { durable, above, .. })
+            | AggregatorMessage::Ack(Ack { durable, above, .. }) => (*durable, above.clone()),
+            AggregatorMessage::Request(_) => return,
+        };
+        if let Some(keeper) = &self.keeper {
+            keeper.known(Known { epoch: self.me.epoch, durable, above, refused: None });
+        }
     }
 
     /// One session. `before` is the stream that it takes over from.
@@ -217,14 +266,18 @@ impl Sender {
         mut before: Option<Stream>,
         shutdown: &Shutdown,
     ) -> Result<Carried, Ended> {
-        let (mut session, hello) = Session::begin(&self.me, &self.spool, self.clock.now());
+        let (mut session, hello) = Session::begin(&self.me, self.holding(), self.clock.now());
         stream.send(hello).await?;
         let mut check = tokio::time::interval(Duration::from_secs(1));
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             self.turned();
             let effect = tokio::select! {
-                reply = stream.next() => session.receive(reply?, &mut self.spool, self.clock.now())?,
+                reply = stream.next() => {
+                    let reply = reply?;
+                    self.settle(&reply);
+                    session.receive(reply, &mut self.spool, self.clock.now())?
+                }
                 Some(round) = self.rounds.recv() => {
                     self.take(round);
                     Effect::None
@@ -259,4 +312,10 @@ impl Sender {
         self.standing.send_modify(|standing| standing.peer = Some(address.to_owned()));
         tracing::info!(class = "success", address, "session is live");
     }
+}
+
+/// Waits until somebody has looked what the journal has of earlier processes: the first Hello says it.
+async fn looked(keeper: Option<Keeper>) {
+    let Some(keeper) = keeper else { return };
+    keeper.shown().wait_for(|shown| shown.is_open).await.ok();
 }

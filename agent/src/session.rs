@@ -36,6 +36,34 @@ pub struct Introduction {
     pub facts: HostFacts,
 }
 
+/// What the node has of earlier when a session begins.
+#[derive(Clone, Debug, Default)]
+pub struct Holding {
+    /// One range of frames for each epoch.
+    pub held: Vec<Held>,
+    /// A journal has it: what is old need not come through the session.
+    pub is_backed: bool,
+}
+
+impl Holding {
+    /// What waits in memory, of the current epoch, and nothing else.
+    pub fn of(epoch: Epoch, spool: &Spool) -> Holding {
+        let held = spool.bounds().map(|(first, last)| Held { epoch, first, last });
+        Holding { held: held.into_iter().collect(), is_backed: false }
+    }
+
+    /// A journal's, and what waits in memory and may not have got there yet.
+    pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>) -> Holding {
+        if let Some((first, last)) = spool.bounds() {
+            match held.iter_mut().find(|held| held.epoch == epoch) {
+                Some(held) => (held.first, held.last) = (held.first.min(first), held.last.max(last)),
+                None => held.push(Held { epoch, first, last }),
+            }
+        }
+        Holding { held, is_backed: true }
+    }
+}
+
 /// Why a session cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -77,6 +105,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Session {
     phase: Phase,
+    is_backed: bool,
     stretch: Stretch,
     /// Whether anything was registered.
     has_begun: bool,
@@ -90,8 +119,7 @@ pub struct Session {
 
 impl Session {
     /// Begins a session; the message is the first to send.
-    pub fn begin(me: &Introduction, spool: &Spool, now: Now) -> (Session, AgentMessage) {
-        let held = spool.bounds().map(|(first, last)| Held { epoch: me.epoch, first, last });
+    pub fn begin(me: &Introduction, holding: Holding, now: Now) -> (Session, AgentMessage) {
         let hello = Hello {
             protocol: PROTOCOL,
             epoch: me.epoch,
@@ -99,11 +127,12 @@ impl Session {
             boot_ns: now.boot.0,
             wall_ns: now.wall.0,
             interval_ms: me.interval_ms,
-            held: held.into_iter().collect(),
+            held: holding.held,
             facts: me.facts.clone(),
         };
         let session = Session {
             phase: Phase::Greeting,
+            is_backed: holding.is_backed,
             stretch: Stretch::default(),
             has_begun: false,
             sent: 0,
@@ -122,7 +151,7 @@ impl Session {
         now: Now,
     ) -> Result<Effect, SessionError> {
         match (self.phase, message) {
-            (Phase::Greeting, AggregatorMessage::Welcome(welcome)) => Ok(self.welcome(&welcome, spool)),
+            (Phase::Greeting, AggregatorMessage::Welcome(welcome)) => Ok(self.welcome(&welcome, spool, now)),
             (Phase::Live, AggregatorMessage::Ack(ack)) => {
                 self.ack(&ack, spool, now);
                 Ok(Effect::None)
@@ -135,10 +164,11 @@ impl Session {
         }
     }
 
-    fn welcome(&mut self, welcome: &Welcome, spool: &mut Spool) -> Effect {
+    fn welcome(&mut self, welcome: &Welcome, spool: &mut Spool, now: Now) -> Effect {
         spool.acknowledge(welcome.durable, &welcome.above);
         self.phase = Phase::Live;
-        self.sent = spool.bounds().map_or(0, |(first, _)| first - 1);
+        let first = spool.bounds().map_or(0, |(first, _)| first - 1);
+        self.sent = if self.is_backed { first.max(spool.old(now.boot)) } else { first };
         self.waiting_since = None;
         Effect::Live
     }
@@ -216,7 +246,7 @@ mod tests {
     }
 
     fn live(spool: &mut Spool, durable: u64) -> Session {
-        let (mut session, hello) = Session::begin(&me(), spool, at(0));
+        let (mut session, hello) = Session::begin(&me(), Holding::of(me().epoch, spool), at(0));
         assert!(matches!(hello, AgentMessage::Hello(_)));
         assert!(session.due(spool, at(0)).unwrap().is_empty(), "nothing before the welcome");
         assert_eq!(session.receive(welcome(durable), spool, at(0)).unwrap(), Effect::Live);
@@ -264,6 +294,20 @@ mod tests {
         let mut spool = spool(5);
         let mut session = live(&mut spool, 3);
         assert_eq!(decode(&session.due(&spool, at(1)).unwrap()), [(4, 4), (5, 5)]);
+    }
+
+    #[test]
+    fn what_is_old_is_left_to_the_journal() {
+        let mut spool = spool(15);
+        let holding =
+            Holding::backed(me().epoch, &spool, vec![Held { epoch: me().epoch, first: 1, last: 14 }]);
+        let (mut session, hello) = Session::begin(&me(), holding, at(15));
+        let AgentMessage::Hello(hello) = hello else { panic!("{hello:?}") };
+        assert_eq!(hello.held, [Held { epoch: me().epoch, first: 1, last: 15 }]);
+        session.receive(welcome(2), &mut spool, at(15)).unwrap();
+        let sent = decode(&session.due(&spool, at(15)).unwrap());
+        assert_eq!(sent.first(), Some(&(6, 6)), "the ticks of the last ten seconds");
+        assert_eq!(sent.len(), 10);
     }
 
     #[test]
@@ -319,7 +363,7 @@ mod tests {
     #[test]
     fn what_comes_out_of_turn_ends_it() {
         let mut spool = spool(1);
-        let (mut session, _) = Session::begin(&me(), &spool, at(0));
+        let (mut session, _) = Session::begin(&me(), Holding::of(me().epoch, &spool), at(0));
         assert!(session.receive(AggregatorMessage::Ack(Ack::default()), &mut spool, at(0)).is_err());
         let mut session = live(&mut spool, 0);
         assert!(session.receive(welcome(0), &mut spool, at(0)).is_err());

@@ -1,22 +1,40 @@
-//! Spool: ticks that nobody has acknowledged yet, in memory, bounded; the oldest goes first and is counted.
+//! Spool: ticks that nobody has acknowledged yet: the newest in memory, for the session, and all of them on disk.
 //!
-//! It also knows what was registered before its oldest tick, so that a new session can begin there.
+//! ```text
+//!   tick ──→ memory: bounded, the oldest goes first ──→ session
+//!     └────→ journal: keeper → log → pieces ──────────→ back-filling
+//! ```
+//!
+//! The part in memory knows what was registered before its oldest tick, so that a new session can begin there.
+
+mod keeper;
+mod log;
+mod loss;
+mod piece;
+
+pub use keeper::{Keeper, Shown};
+pub use log::{LIVE_FOR, Log};
 
 use crate::encode::{Catalogue, Tick};
 use quorate_common::model::session::{Ack, SeqRange};
+use quorate_common::model::time::BootTime;
+use quorate_common::quantity::Size;
 use std::collections::VecDeque;
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, serde::Deserialize, serde::Serialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Most ticks that wait for an acknowledgement.
+    /// Most ticks that wait for an acknowledgement in memory.
     pub ticks_max: usize,
+    /// Most that the journal may have on disk, such as `256MiB`; `0B` for no journal: then what no session carries in
+    /// time is lost.
+    pub size_max: Size,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { ticks_max: 120 }
+        Config { ticks_max: 120, size_max: Size::from_bytes(256 << 20) }
     }
 }
 
@@ -76,6 +94,12 @@ impl Spool {
         self.ticks.range(skip..)
     }
 
+    /// Number of the newest tick that has waited for longer than a session is waited for; 0 if none has.
+    pub fn old(&self, now: BootTime) -> u64 {
+        let count = self.ticks.partition_point(|tick| now.since(tick.at.boot) >= LIVE_FOR);
+        count.checked_sub(1).and_then(|at| self.ticks.get(at)).map_or(0, |tick| tick.seq)
+    }
+
     /// What is registered before the oldest tick.
     pub fn base(&self) -> &Catalogue {
         &self.base
@@ -103,7 +127,7 @@ mod tests {
     use crate::testing::tick;
 
     fn spool(ticks_max: usize, count: u64) -> Spool {
-        let mut spool = Spool::new(Config { ticks_max });
+        let mut spool = Spool::new(Config { ticks_max, ..Config::default() });
         for seq in 1..=count {
             spool.push(tick(seq));
         }

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod model;
 pub mod net;
 pub mod notify;
+pub mod pack;
 pub mod program;
 pub mod quantity;
 pub mod rejoin;

@@ -137,6 +137,8 @@ async fn stretch(plan: &Plan, number: u32, server: &Server, shutdown: &Shutdown)
         rounds: inbox,
         answerer: Answerer::new(tls, idle(shutdown)?, None, shutdown.clone()),
         spool: Spool::new(spool::Config::default()),
+        keeper: None,
+        kept: 0,
         clock: Arc::new(SystemClock),
         rng: Box::new(SystemRng),
         cutter: Cutter::default(),

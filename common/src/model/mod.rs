@@ -1,5 +1,6 @@
 //! What things are. Plain values: no I/O, no clock, no wire.
 
+pub mod backfill;
 pub mod cluster;
 pub mod component;
 pub mod identity;

@@ -2,6 +2,7 @@
 //!
 //! Towards the model a conversion can fail, and then names the field. Towards the wire it cannot.
 
+mod backfill;
 mod cluster;
 mod head;
 mod node;

@@ -8,6 +8,7 @@ use super::register::{Read, RegisterLimits, Written};
 use super::{ConvertError, word};
 use crate::v1;
 use crate::v1::session_request::Message as Up;
+use prost::Message;
 use quorate_common::model::session::{AgentMessage, ByeReason};
 
 /// Turns what an agent says into messages.
@@ -27,6 +28,11 @@ impl SessionWriter {
             AgentMessage::Bye(reason) => Up::Bye(v1::Bye { reason: v1::ByeReason::from(reason).into() }),
         };
         v1::SessionRequest { message: Some(message) }
+    }
+
+    /// The next message as bytes, behind their length: any number of them can stand behind one another.
+    pub fn bytes(&mut self, message: AgentMessage) -> Vec<u8> {
+        self.write(message).encode_length_delimited_to_vec()
     }
 }
 
@@ -58,12 +64,25 @@ impl SessionReader {
             ),
         })
     }
+
+    /// All messages that stand behind one another, see [`SessionWriter::bytes`].
+    ///
+    /// # Errors
+    /// As for [`SessionReader::read`], or the bytes are no messages.
+    pub fn all(&mut self, mut bytes: &[u8]) -> Result<Vec<AgentMessage>, ConvertError> {
+        let mut messages = Vec::new();
+        while !bytes.is_empty() {
+            let message = v1::SessionRequest::decode_length_delimited(&mut bytes);
+            let message = message.map_err(|error| ConvertError::invalid("piece.packed", error))?;
+            messages.push(self.read(message)?);
+        }
+        Ok(messages)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message;
     use quorate_common::model::node::HostFacts;
     use quorate_common::model::series::Window;
     use quorate_common::model::session::{Epoch, Frame, Held, Hello, Register};
@@ -101,16 +120,22 @@ mod tests {
             cells: vec![2, 3].into(),
         };
         let (mut writer, mut reader) = (SessionWriter::default(), reader());
-        for message in [
+        let said = [
             AgentMessage::Hello(hello()),
             AgentMessage::Register(Register { groups: Vec::new(), retire: vec![3] }),
             AgentMessage::Frame(frame.clone()),
             AgentMessage::Frame(Frame { seq: 5, ..frame }),
             AgentMessage::Bye(ByeReason::Drain),
-        ] {
+        ];
+        for message in said.clone() {
             let bytes = writer.write(message.clone()).encode_to_vec();
             assert_eq!(reader.read(v1::SessionRequest::decode(bytes.as_slice()).unwrap()).unwrap(), message);
         }
+        let mut writer = SessionWriter::default();
+        let bytes = said.iter().flat_map(|message| writer.bytes(message.clone())).collect::<Vec<_>>();
+        assert_eq!(self::reader().all(&bytes).unwrap(), said);
+        let error = self::reader().all(&bytes[..bytes.len() - 1]).unwrap_err();
+        assert!(error.to_string().starts_with("field `piece.packed`: "), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{Pieces, Target, ended, pieces, then, way};
 use prost::Message;
-use quorate_agent::session::{Introduction, Session as AgentSession};
+use quorate_agent::session::{Holding, Introduction, Session as AgentSession};
 use quorate_agent::spool::{Config, Spool};
 use quorate_aggregator::agents::delivery::Delivery;
 use quorate_aggregator::limit::AgentLimits as Limits;
@@ -270,10 +270,10 @@ fn read_down(bytes: &[u8]) -> Result<AggregatorMessage, String> {
 }
 
 fn session_down(input: &[u8]) -> u64 {
-    let mut spool = Spool::new(Config { ticks_max: 12 });
+    let mut spool = Spool::new(Config { ticks_max: 12, ..Config::default() });
     let facts = HostFacts::default();
     let me = Introduction { epoch: Epoch { order: 1, nonce: 2 }, boot_id: [1; 16], interval_ms: 1000, facts };
-    let (mut session, _) = AgentSession::begin(&me, &spool, NOW);
+    let (mut session, _) = AgentSession::begin(&me, Holding::of(me.epoch, &spool), NOW);
     let mut ways = 0_u64;
     for piece in Pieces(input).take(64) {
         let taken = read_down(piece).and_then(|message| {
