@@ -54,14 +54,22 @@ impl Holding {
 
     /// A journal's, and what waits in memory and may not have got there yet.
     pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>) -> Holding {
-        if let Some((first, last)) = spool.bounds() {
-            match held.iter_mut().find(|held| held.epoch == epoch) {
-                Some(held) => (held.first, held.last) = (held.first.min(first), held.last.max(last)),
-                None => held.push(Held { epoch, first, last }),
-            }
-        }
-        Holding { held, is_backed: true }
+        held.extend(spool.bounds().map(|(first, last)| Held { epoch, first, last }));
+        Holding { held: joined(held), is_backed: true }
     }
+}
+
+/// Ranges in order, those that touch as one.
+pub fn joined(mut held: Vec<Held>) -> Vec<Held> {
+    held.sort_unstable_by_key(|held| (held.epoch, held.first));
+    held.dedup_by(|next, before| {
+        let touches = next.epoch == before.epoch && next.first <= before.last.saturating_add(1);
+        if touches {
+            before.last = before.last.max(next.last);
+        }
+        touches
+    });
+    held
 }
 
 /// Why a session cannot go on.
@@ -187,7 +195,7 @@ impl Session {
             return Ok(messages);
         }
         if !std::mem::replace(&mut self.has_begun, true) {
-            self.stretch.begin(spool.base(), &mut messages);
+            self.stretch.begin(&spool.registered(self.sent), &mut messages);
         }
         for tick in spool.after(self.sent) {
             let encoded = self.stretch.tick(tick, self.echo, &mut messages);

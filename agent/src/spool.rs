@@ -100,6 +100,13 @@ impl Spool {
         count.checked_sub(1).and_then(|at| self.ticks.get(at)).map_or(0, |tick| tick.seq)
     }
 
+    /// What is registered after tick `seq`, or before the oldest tick if that comes later.
+    pub fn registered(&self, seq: u64) -> Catalogue {
+        let mut registered = self.base.clone();
+        self.ticks.iter().take_while(|tick| tick.seq <= seq).for_each(|tick| registered.apply(&tick.changes));
+        registered
+    }
+
     /// What is registered before the oldest tick.
     pub fn base(&self) -> &Catalogue {
         &self.base

@@ -38,7 +38,8 @@ pub trait Disk: Send + Sync + 'static {
     /// Names of the files in a directory, sorted; unfinished ones of [`Disk::write_atomic`] are left out.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Deletes the file. It may come back after a power cut.
+    /// Deletes the file. After a power cut it may be there again, unless another call for a file of its directory that
+    /// survives came between.
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 

@@ -234,6 +234,15 @@ impl IngestService for Relay {
         IngestServiceClient::new(self.target.clone()).session(ReceiverStream::new(messages)).await
     }
 
+    type BackfillStream = Streaming<v1::BackfillResponse>;
+
+    async fn backfill(
+        &self,
+        _: Request<Streaming<v1::BackfillRequest>>,
+    ) -> Result<Response<Self::BackfillStream>, Status> {
+        Err(Status::unimplemented("nothing is old here"))
+    }
+
     async fn answer(
         &self,
         _: Request<Streaming<v1::AnswerRequest>>,

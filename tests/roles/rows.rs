@@ -30,6 +30,7 @@ const fn row(path: &'static str, roles: &'static [&'static str], answer: &'stati
 pub const ROWS: &[Row] = &[
     row("/quorate.v1.IngestService/Session", AGENT, "InvalidArgument field `message` is missing"),
     row("/quorate.v1.IngestService/Answer", AGENT, "InvalidArgument field `answer.body` is missing"),
+    row("/quorate.v1.IngestService/Backfill", AGENT, "InvalidArgument field `message` is missing"),
     row("/quorate.v1.RenewalService/Renew", AGENT, NO_CSR),
     row("/quorate.v1.ClusterService/GetHealth", VIEWER, "Ok"),
     row("/quorate.v1.ClusterService/ListNodes", VIEWER, "Ok"),

@@ -36,5 +36,5 @@ fn the_runs_are_rough() {
     }
     assert!(met.breaks > 50 && met.agent_restarts > 5 && met.aggregator_restarts > 5, "{met:?}");
     assert!(met.resent > 50 && met.overflowed > 50 && met.registered > 100 && met.retired > 50, "{met:?}");
-    assert!(met.reused > 50, "{met:?}");
+    assert!(met.reused > 50 && met.pieces > 200 && met.losses > 20 && met.wiped > 3, "{met:?}");
 }

@@ -1,26 +1,31 @@
 //! One agent, one aggregator and the link between them, in virtual time.
 
 use quorate_agent::encode::{Cutter, GroupInfo, NewSeries, Round};
-use quorate_agent::session::{Introduction, Session as AgentSession};
-use quorate_agent::spool::{Config, Spool};
-use quorate_aggregator::agents::delivery::{Cause, Delivery};
+use quorate_agent::session::{Holding, Introduction, Session as AgentSession};
+use quorate_agent::spool::{Config, Log, Spool};
+use quorate_aggregator::agents::delivery::Delivery;
 use quorate_aggregator::limit::AgentLimits as Limits;
+use quorate_aggregator::receive::backfill::Backfill;
 use quorate_aggregator::receive::session::{NodeHandle, Session as AggregatorSession, Step};
 use quorate_aggregator::store::embedded::Embedded;
 use quorate_aggregator::store::live::Live;
 use quorate_aggregator::store::{Sample, Select};
+use quorate_common::disk::MemoryDisk;
+use quorate_common::model::backfill::{self, Known};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
-use quorate_common::model::session::{ACK_EVERY, AgentMessage, AggregatorMessage, Epoch};
+use quorate_common::model::session::{ACK_EVERY, Ack, AgentMessage, AggregatorMessage, Epoch, Welcome};
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::rng::{Rng, SeededRng};
 use quorate_proto::convert::{RegisterLimits, SessionReader, SessionWriter};
 use quorate_proto::v1;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 
 const NODE: NodeId = NodeId(1);
+const BOOT: [u8; 16] = [7; 16];
 const SECOND: u64 = 1_000_000_000;
 /// Rough seconds, and then quiet ones in which everything must arrive.
 const ROUGH: u64 = 240;
@@ -39,6 +44,9 @@ pub struct Met {
     pub registered: u64,
     pub retired: u64,
     pub reused: u64,
+    pub pieces: u64,
+    pub losses: u64,
+    pub wiped: u64,
 }
 
 impl Met {
@@ -51,6 +59,9 @@ impl Met {
         self.registered += other.registered;
         self.retired += other.retired;
         self.reused += other.reused;
+        self.pieces += other.pieces;
+        self.losses += other.losses;
+        self.wiped += other.wiped;
     }
 }
 
@@ -60,15 +71,27 @@ pub struct World {
     agent: Agent,
     aggregator: Aggregator,
     link: Option<Link>,
-    /// Name and time of every sample that the agent collected since the aggregator began, and its cell.
-    collected: BTreeMap<(String, i64), i64>,
+    /// The agent's disk: what is written is there after a kill, what is synced after a power cut.
+    disk: MemoryDisk,
+    /// What the journal may take of it.
+    size_max: u64,
+    /// Name and time of every sample that the agent collected since the aggregator began.
+    collected: BTreeMap<(String, i64), Sampled>,
     pub met: Met,
+}
+
+/// The cell of a sample, and the frame that it is in.
+struct Sampled {
+    cell: i64,
+    epoch: Epoch,
+    seq: u64,
 }
 
 struct Agent {
     epoch: Epoch,
     cutter: Cutter,
     spool: Spool,
+    log: Log,
     session: Option<AgentSession>,
     slots: Vec<Option<(u32, String)>>,
     /// Slots that ended in an earlier round.
@@ -100,11 +123,14 @@ impl Link {
 }
 
 impl Agent {
-    fn new(epoch: Epoch) -> Agent {
+    fn new(epoch: Epoch, disk: &MemoryDisk, size_max: u64) -> Agent {
+        let (disk, rng) = (Arc::new(disk.clone()), Box::new(SeededRng::new(epoch.nonce)));
+        let log = Log::open(disk, Path::new("/spool"), size_max, (epoch, BOOT), rng);
         Agent {
+            log: log.expect("a disk that works"),
             epoch,
             cutter: Cutter::default(),
-            spool: Spool::new(Config { ticks_max: 12 }),
+            spool: Spool::new(Config { ticks_max: 12, ..Config::default() }),
             session: None,
             slots: Vec::new(),
             free: Vec::new(),
@@ -124,10 +150,15 @@ impl Aggregator {
 
 impl World {
     pub fn new(seed: u64) -> World {
+        // A third of the agents has hardly any room.
+        let size_max = if seed.is_multiple_of(3) { 2_000 } else { 1 << 20 };
+        let disk = MemoryDisk::default();
         World {
             rng: SeededRng::new(seed),
             second: 0,
-            agent: Agent::new(Epoch { order: 1, nonce: seed }),
+            agent: Agent::new(Epoch { order: 1, nonce: seed }, &disk, size_max),
+            disk,
+            size_max,
             aggregator: Aggregator::new(),
             link: None,
             collected: BTreeMap::new(),
@@ -143,11 +174,13 @@ impl World {
             }
             let round = self.sample(second <= ROUGH);
             for tick in self.agent.cutter.cut(round) {
+                self.place(tick.seq, &tick.sampled);
                 let before = self.agent.spool.counts().1;
+                self.agent.log.push(&tick);
                 self.agent.spool.push(tick);
                 self.met.overflowed += self.agent.spool.counts().1 - before;
             }
-            let connect = second > ROUGH || self.rng.below(4) == 0;
+            let connect = second > ROUGH || self.rng.below(if self.size_max < 10_000 { 40 } else { 4 }) == 0;
             if self.link.is_none() && connect {
                 self.connect();
             }
@@ -167,18 +200,32 @@ impl World {
             5 => {
                 self.cut();
                 self.met.agent_restarts += 1;
+                match self.rng.below(4) {
+                    0 => {
+                        self.agent.log.sync();
+                        self.disk.cut_power(&mut self.rng);
+                    }
+                    1 => {
+                        // What nobody had acknowledged is gone with the disk.
+                        self.met.wiped += 1;
+                        self.disk = MemoryDisk::default();
+                        self.forget_unstored();
+                    }
+                    // What was written survives the end of the process.
+                    _ => {}
+                }
                 let epoch = Epoch { order: self.agent.epoch.order + 1, nonce: self.rng.u64() };
-                // What nobody had acknowledged is gone with the process: it keeps no journal.
-                self.forget_unstored();
-                self.agent = Agent::new(epoch);
+                self.agent = Agent::new(epoch, &self.disk, self.size_max);
             }
             6 => {
                 self.cut();
                 self.met.aggregator_restarts += 1;
                 // History is in memory: a new process knows nothing, and is owed what the agent still holds.
                 self.aggregator = Aggregator::new();
-                let held = self.agent.spool.after(0).next().map_or(i64::MAX, |tick| tick.at.wall.0);
-                self.collected.retain(|(_, at), _| *at >= held);
+                let Agent { log, spool, epoch, .. } = &self.agent;
+                let waits = |seq| spool.after(0).any(|tick| tick.seq == seq);
+                self.collected
+                    .retain(|_, one| log.has(one.epoch, one.seq) || (one.epoch == *epoch && waits(one.seq)));
             }
             _ => {}
         }
@@ -219,7 +266,8 @@ impl World {
             let Some((group, name)) = self.agent.slots[slot].clone() else { continue };
             if sampled.contains(&group) {
                 self.agent.cells[slot] = self.next_cell(self.agent.cells[slot]);
-                self.collected.insert((name, at.wall.0), self.agent.cells[slot]);
+                let (cell, epoch) = (self.agent.cells[slot], self.agent.epoch);
+                self.collected.insert((name, at.wall.0), Sampled { cell, epoch, seq: 0 });
             }
         }
         let group = |group: u32| GroupInfo {
@@ -236,6 +284,16 @@ impl World {
             sampled,
             cells: self.agent.cells.clone(),
             groups: (0..3).map(group).collect(),
+        }
+    }
+
+    /// Remembers in which frame the samples of this second are.
+    fn place(&mut self, seq: u64, groups: &[u32]) {
+        let at = self.now().wall.0;
+        for (_, name) in self.agent.slots.iter().flatten().filter(|(group, _)| groups.contains(group)) {
+            if let Some(one) = self.collected.get_mut(&(name.clone(), at)) {
+                one.seq = seq;
+            }
         }
     }
 
@@ -267,12 +325,13 @@ impl World {
     fn connect(&mut self) {
         let me = Introduction {
             epoch: self.agent.epoch,
-            boot_id: [7; 16],
+            boot_id: BOOT,
             interval_ms: 1000,
             facts: HostFacts::default(),
         };
         let now = self.now();
-        let (session, hello) = AgentSession::begin(&me, &self.agent.spool, now);
+        let holding = Holding::backed(me.epoch, &self.agent.spool, self.agent.log.held());
+        let (session, hello) = AgentSession::begin(&me, holding, now);
         self.agent.session = Some(session);
         let limits = Limits::default();
         let aggregator = &mut self.aggregator;
@@ -294,7 +353,7 @@ impl World {
             if !all && self.rng.below(6) == 0 {
                 return;
             }
-            if !self.carry_up() & !self.carry_down() & !self.send_due() {
+            if !self.carry_up() & !self.carry_down() & !self.send_due() & !self.fill() {
                 return;
             }
         }
@@ -326,10 +385,37 @@ impl World {
         true
     }
 
+    /// One exchange over the other connection, whose answer may get lost.
+    fn fill(&mut self) -> bool {
+        let is_live = self.aggregator.session.as_ref().is_some_and(AggregatorSession::is_live);
+        if self.link.is_none() || !is_live {
+            return false;
+        }
+        let Some(message) = self.agent.log.next() else { return false };
+        match message {
+            backfill::Backfill::Piece(_) => self.met.pieces += 1,
+            backfill::Backfill::Loss(_) => self.met.losses += 1,
+        }
+        let Aggregator { node, store, .. } = &self.aggregator;
+        let mut backfill = Backfill::new(NODE, node.delivery.clone(), store.clone(), Limits::default());
+        let known = backfill.receive(message);
+        assert_eq!(known.refused, None, "an honest agent is never refused");
+        if self.second > ROUGH || self.rng.below(4) > 0 {
+            self.agent.log.known(known);
+        }
+        true
+    }
+
     fn carry_down(&mut self) -> bool {
         let now = self.now();
         let (Some(link), Some(session)) = (&mut self.link, &mut self.agent.session) else { return false };
         let Some(message) = link.down.pop_front() else { return false };
+        if let AggregatorMessage::Welcome(Welcome { durable, above, .. })
+        | AggregatorMessage::Ack(Ack { durable, above, .. }) = &message
+        {
+            let epoch = self.agent.epoch;
+            self.agent.log.known(Known { epoch, durable: *durable, above: above.clone(), refused: None });
+        }
         session.receive(message, &mut self.agent.spool, now).expect("an honest aggregator is never refused");
         true
     }
@@ -356,12 +442,14 @@ impl World {
         let counts = self.aggregator.node.delivery.counts();
         for (key, value) in &stored {
             match self.collected.get(key) {
-                Some(collected) if collected == value => {}
-                other => return Err(format!("stored {key:?} = {value}, collected {other:?}")),
+                Some(collected) if collected.cell == *value => {}
+                other => {
+                    let collected = other.map(|one| one.cell);
+                    return Err(format!("stored {key:?} = {value}, collected {collected:?}"));
+                }
             }
         }
-        let of = |cause| counts.dropped.get(&cause).copied().unwrap_or(0);
-        let dropped = of(Cause::Overflow) + of(Cause::Earlier);
+        let dropped: u64 = counts.dropped.values().sum();
         let missing = self.collected.len() - stored.len();
         if counts.open() != 0 {
             return Err(format!("the law does not hold: {counts:?}"));

@@ -13,13 +13,14 @@
 use super::loss::Losses;
 use super::piece::{self, Entry, Open, PieceError};
 use crate::encode::{Catalogue, Tick};
+use crate::session::joined;
 use quorate_common::disk::Disk;
 use quorate_common::error::chain;
 use quorate_common::model::backfill::{self, Backfill, Known, Loss, LossCause};
 use quorate_common::model::session::{Epoch, Held};
 use quorate_common::model::time::BootTime;
 use quorate_common::rng::Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,9 @@ pub const LIVE_FOR: Duration = Duration::from_secs(10);
 /// After the disk has failed it is left alone for this long.
 const REST: Duration = Duration::from_secs(5);
 /// Most epochs on disk; a Hello cannot list more.
-const EPOCHS_MAX: usize = 250;
+const EPOCHS_MAX: usize = 120;
+/// Ranges of a Hello; with more holes than this, one range for each epoch.
+const HELD_MAX: usize = 250;
 
 /// The journal of one agent.
 pub struct Log {
@@ -58,6 +61,8 @@ pub struct Log {
     rest_until: BootTime,
     /// What was handed out last.
     handed: Option<Entry>,
+    /// Ranges of earlier epochs whose files may be there again after a power cut.
+    gone: Vec<Held>,
 }
 
 impl Log {
@@ -90,6 +95,7 @@ impl Log {
             next_seq: 1,
             rest_until: BootTime(0),
             handed: None,
+            gone: Vec::new(),
         };
         log.look()?;
         Ok(log)
@@ -101,8 +107,9 @@ impl Log {
             let path = self.directory.join(&name);
             match piece::read(&*self.disk, &path) {
                 Ok((read, bytes)) => {
-                    let last = read.seen.max(first);
-                    self.closed.push_back(Entry { path, epoch, first, last, bytes, is_synced: true });
+                    let (last, collected_total) = (read.seen.max(first), read.collected_total);
+                    let entry = Entry { path, epoch, first, last, collected_total, bytes, is_synced: true };
+                    self.closed.push_back(entry);
                 }
                 Err(error) => {
                     tracing::warn!(class = "failure", path = %path.display(), %error, "a piece of the journal cannot be read");
@@ -127,17 +134,17 @@ impl Log {
     /// Takes a tick; it is with the kernel when this returns, or declared.
     pub fn push(&mut self, tick: &Tick) {
         if tick.seq > self.next_seq {
-            self.miss(self.next_seq, tick.seq - 1);
+            self.miss(self.next_seq, tick.seq - 1, 0);
         }
         self.next_seq = tick.seq + 1;
         self.age(tick);
         if tick.at.boot < self.rest_until {
-            self.miss(tick.seq, tick.seq);
+            self.miss(tick.seq, tick.seq, tick.collected_total);
         } else if let Err(error) = self.write(tick) {
             tracing::warn!(class = "failure", error = chain(&error), "a tick is not in the journal");
             self.rest_until = BootTime(tick.at.boot.0.saturating_add(REST.as_nanos() as u64));
             self.close();
-            self.miss(tick.seq, tick.seq);
+            self.miss(tick.seq, tick.seq, tick.collected_total);
         }
         self.base.apply(&tick.changes);
         self.bound();
@@ -166,11 +173,14 @@ impl Log {
         }
     }
 
-    fn miss(&mut self, first: u64, last: u64) {
+    fn miss(&mut self, first: u64, last: u64, collected_total: u64) {
         match self.unwritten.back_mut() {
-            Some(before) if before.last + 1 == first => before.last = last,
+            Some(before) if before.last + 1 == first => {
+                (before.last, before.collected_total) = (last, collected_total);
+            }
             _ => {
-                self.unwritten.push_back(Loss { epoch: self.me.0, first, last, cause: LossCause::Unwritten })
+                let (epoch, cause) = (self.me.0, LossCause::Unwritten);
+                self.unwritten.push_back(Loss { epoch, first, last, collected_total, cause });
             }
         }
     }
@@ -194,9 +204,14 @@ impl Log {
                 tracing::warn!(class = "failure", path = %entry.path.display(), %error, "the journal is not on disk");
             }
         }
-        if let Some(Err(error)) = self.open.as_mut().map(Open::sync) {
-            tracing::warn!(class = "failure", error = chain(&error), "the journal is not on disk");
-            self.close();
+        match self.open.as_mut().map(Open::sync) {
+            Some(Err(error)) => {
+                tracing::warn!(class = "failure", error = chain(&error), "the journal is not on disk");
+                self.close();
+            }
+            // The directory is on disk with the file.
+            Some(Ok(())) => self.gone.clear(),
+            None => {}
         }
     }
 
@@ -213,8 +228,10 @@ impl Log {
 
     /// Declares the oldest piece as lost and then lets go of it; `false` if that could not be written down.
     fn drop_oldest(&mut self) -> bool {
-        let Some(Entry { epoch, first, last, .. }) = self.closed.front().cloned() else { return false };
-        let loss = Loss { epoch, first, last, cause: LossCause::Overflow };
+        let Some(Entry { epoch, first, last, collected_total, .. }) = self.closed.front().cloned() else {
+            return false;
+        };
+        let loss = Loss { epoch, first, last, collected_total, cause: LossCause::Overflow };
         if let Err(error) = self.losses.add(loss) {
             tracing::warn!(class = "failure", %error, "a loss is not on disk");
             return false;
@@ -243,7 +260,12 @@ impl Log {
         self.closed = kept.into();
         for entry in gone {
             self.remove(&entry);
+            let Entry { epoch, first, last, .. } = entry;
+            if epoch != self.me.0 {
+                self.gone.push(Held { epoch, first, last });
+            }
         }
+        self.gone = joined(std::mem::take(&mut self.gone));
         self.unwritten.retain(|loss| loss.epoch != known.epoch || !known.covers(loss.first, loss.last));
         if let Err(error) = self.losses.settle(&known) {
             tracing::warn!(class = "failure", %error, "what is lost is not on disk");
@@ -261,7 +283,8 @@ impl Log {
 
     /// Declares a piece from `first` on as damaged, and lets go of it.
     fn damaged(&mut self, entry: &Entry, first: u64) {
-        let loss = Loss { epoch: entry.epoch, first, last: entry.last, cause: LossCause::Damaged };
+        let Entry { epoch, last, collected_total, .. } = *entry;
+        let loss = Loss { epoch, first, last, collected_total, cause: LossCause::Damaged };
         if let Err(error) = self.losses.add(loss) {
             tracing::warn!(class = "failure", %error, "a loss is not on disk");
         }
@@ -342,18 +365,29 @@ impl Log {
             .ok()
     }
 
-    /// What the journal holds, one range for each epoch, for a Hello.
+    /// What the journal holds, may hold after a power cut, or has not declared yet, for a Hello.
     pub fn held(&self) -> Vec<Held> {
-        let mut held = BTreeMap::<Epoch, Held>::new();
         let pieces = self.closed.iter().cloned().chain(self.open.as_ref().and_then(Open::entry));
         let pieces = pieces.map(|entry| (entry.epoch, entry.first, entry.last));
         let losses =
             self.losses.all().iter().chain(&self.unwritten).map(|loss| (loss.epoch, loss.first, loss.last));
-        for (epoch, first, last) in pieces.chain(losses) {
-            let range = held.entry(epoch).or_insert(Held { epoch, first, last });
-            (range.first, range.last) = (range.first.min(first), range.last.max(last));
+        let ranges = pieces.chain(losses).map(|(epoch, first, last)| Held { epoch, first, last });
+        let mut held = joined(ranges.chain(self.gone.iter().copied()).collect());
+        if held.len() > HELD_MAX {
+            held.dedup_by(|next, before| {
+                let same = next.epoch == before.epoch;
+                before.last = if same { next.last } else { before.last };
+                same
+            });
         }
-        held.into_values().collect()
+        held
+    }
+
+    /// Whether a frame is on disk.
+    pub fn has(&self, epoch: Epoch, seq: u64) -> bool {
+        let open = self.open.as_ref().and_then(Open::entry);
+        let mut all = self.closed.iter().chain(&open);
+        all.any(|entry| entry.epoch == epoch && (entry.first..=entry.last).contains(&seq))
     }
 
     /// Pieces on disk, and their bytes.

@@ -53,7 +53,9 @@ impl Losses {
         };
         let is_full = self.list.len() >= LOSSES_MAX;
         match self.list.iter_mut().find(near) {
-            Some(before) => before.last = loss.last,
+            Some(before) => {
+                (before.last, before.collected_total) = (loss.last, loss.collected_total);
+            }
             None if is_full => return Ok(()),
             None => self.list.push(loss),
         }
@@ -69,8 +71,8 @@ impl Losses {
 
     fn write(&self) -> io::Result<()> {
         let line = |loss: &Loss| {
-            let Loss { epoch: Epoch { order, nonce }, first, last, cause } = loss;
-            format!("{order} {nonce} {first} {last} {cause}\n")
+            let Loss { epoch: Epoch { order, nonce }, first, last, collected_total, cause } = loss;
+            format!("{order} {nonce} {first} {last} {collected_total} {cause}\n")
         };
         self.disk.write_atomic(&self.path, self.list.iter().map(line).collect::<String>().as_bytes())
     }
@@ -79,9 +81,11 @@ impl Losses {
 fn parse(line: &str) -> Option<Loss> {
     let mut words = line.split(' ');
     let mut number = || words.next()?.parse::<u64>().ok();
-    let (order, nonce, first, last) = (number()?, number()?, number()?, number()?);
+    let (order, nonce, first) = (number()?, number()?, number()?);
+    let (last, collected_total) = (number()?, number()?);
     let cause: LossCause = words.next()?.parse().ok()?;
-    (first > 0 && first <= last).then_some(Loss { epoch: Epoch { order, nonce }, first, last, cause })
+    let epoch = Epoch { order, nonce };
+    (first > 0 && first <= last).then_some(Loss { epoch, first, last, collected_total, cause })
 }
 
 #[cfg(test)]
@@ -92,7 +96,7 @@ mod tests {
     const EPOCH: Epoch = Epoch { order: 2, nonce: 7 };
 
     fn loss(first: u64, last: u64) -> Loss {
-        Loss { epoch: EPOCH, first, last, cause: LossCause::Overflow }
+        Loss { epoch: EPOCH, first, last, collected_total: last, cause: LossCause::Overflow }
     }
 
     #[test]
@@ -111,9 +115,11 @@ mod tests {
 
     #[test]
     fn lines_that_mean_nothing_are_left_out() {
-        for line in ["", "1 2 3", "1 2 0 4 overflow", "1 2 5 4 overflow", "1 2 3 4 nothing", "a b c d e"] {
+        for line in
+            ["", "1 2 3", "1 2 0 4 9 overflow", "1 2 5 4 9 overflow", "1 2 3 4 9 nothing", "a b c d e f"]
+        {
             assert_eq!(parse(line), None, "{line}");
         }
-        assert_eq!(parse("2 7 1 3 overflow"), Some(loss(1, 3)));
+        assert_eq!(parse("2 7 1 3 3 overflow"), Some(loss(1, 3)));
     }
 }

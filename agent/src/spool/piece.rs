@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   name      <epoch order>-<epoch nonce>-<first frame>-<salt>.qj1
-//!   records   begin (boot id) │ message │ frame (number, message) …      messages as on the wire, each behind its length
+//!   records   begin (boot id) │ message │ frame (number, collected total, message) …
+//!             messages as on the wire, each behind its length
 //! ```
 //!
 //! It begins with all that is registered, so that damage costs what is left of this file and nothing of another.
@@ -53,6 +54,8 @@ pub struct Entry {
     pub first: u64,
     /// Number of its last frame.
     pub last: u64,
+    /// Samples collected when that was.
+    pub collected_total: u64,
     /// Length of the file.
     pub bytes: u64,
     /// It survives a power cut, or did not let itself be made to.
@@ -67,6 +70,7 @@ pub struct Open {
     epoch: Epoch,
     first: u64,
     last: u64,
+    collected_total: u64,
 }
 
 impl Open {
@@ -80,7 +84,7 @@ impl Open {
         let stem = format!("{:016x}-{:016x}-{first:016x}", epoch.order, epoch.nonce);
         let journal = Journal::begin(disk, directory, &stem, rng);
         let (stretch, writer) = Default::default();
-        let mut open = Open { journal, stretch, writer, epoch, first, last: first - 1 };
+        let mut open = Open { journal, stretch, writer, epoch, first, last: first - 1, collected_total: 0 };
         open.journal.push(BEGIN, &boot_id)?;
         let mut messages = Vec::new();
         open.stretch.begin(base, &mut messages);
@@ -95,19 +99,22 @@ impl Open {
         encoded.map_err(|source| PieceError::Encode(tick.seq, source))?;
         self.push(messages)?;
         self.journal.write()?;
-        self.last = tick.seq;
+        (self.last, self.collected_total) = (tick.seq, tick.collected_total);
         Ok(())
     }
 
     fn push(&mut self, messages: Vec<AgentMessage>) -> Result<(), JournalError> {
         for message in messages {
-            let seq = match &message {
-                AgentMessage::Frame(frame) => Some(frame.seq),
+            let frame = match &message {
+                AgentMessage::Frame(frame) => Some((frame.seq, frame.collected_total)),
                 _ => None,
             };
             let bytes = self.writer.bytes(message);
-            match seq {
-                Some(seq) => self.journal.push(FRAME, &[&seq.to_le_bytes()[..], &bytes].concat())?,
+            match frame {
+                Some((seq, total)) => {
+                    let head = [seq.to_le_bytes(), total.to_le_bytes()].concat();
+                    self.journal.push(FRAME, &[head, bytes].concat())?;
+                }
                 None => self.journal.push(MESSAGE, &bytes)?,
             }
         }
@@ -132,8 +139,8 @@ impl Open {
     /// What is known of it; `None` before its first tick.
     pub fn entry(&self) -> Option<Entry> {
         let (path, bytes) = (self.journal.path().to_owned(), self.journal.bytes());
-        let (epoch, first, last) = (self.epoch, self.first, self.last);
-        let entry = Entry { path, epoch, first, last, bytes, is_synced: false };
+        let (epoch, first, last, collected_total) = (self.epoch, self.first, self.last, self.collected_total);
+        let entry = Entry { path, epoch, first, last, collected_total, bytes, is_synced: false };
         (self.last >= self.first).then_some(entry)
     }
 }
@@ -147,6 +154,8 @@ pub struct Read {
     pub last: Option<u64>,
     /// The last frame that was there, after damage too.
     pub seen: u64,
+    /// Samples collected when that was.
+    pub collected_total: u64,
 }
 
 impl Read {
@@ -185,8 +194,9 @@ fn records(content: &[u8], salt: u64) -> Read {
                 read.messages.extend_from_slice(payload);
             }
             journal::Piece::Record { kind: FRAME, payload, .. } => {
-                let Some((seq, message)) = payload.split_first_chunk::<8>() else { continue };
-                read.seen = read.seen.max(u64::from_le_bytes(*seq));
+                let Some((seq, rest)) = payload.split_first_chunk::<8>() else { continue };
+                let Some((total, message)) = rest.split_first_chunk::<8>() else { continue };
+                (read.seen, read.collected_total) = (u64::from_le_bytes(*seq), u64::from_le_bytes(*total));
                 if is_whole {
                     read.messages.extend_from_slice(message);
                     read.last = Some(read.seen);

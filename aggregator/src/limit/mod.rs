@@ -142,6 +142,8 @@ pub struct AgentLimits {
     pub hello_deadline_ms: u32,
     /// One answer to a question of ours, all its parts.
     pub answer_bytes_max: u32,
+    /// One piece of what a node sends of earlier, unpacked.
+    pub piece_bytes_max: usize,
 }
 
 /// The section `[limits.enrol]`.
@@ -220,6 +222,7 @@ impl Default for AgentLimits {
             interval_ms_max: 60_000,
             hello_deadline_ms: 10_000,
             answer_bytes_max: 16 * 1024 * 1024,
+            piece_bytes_max: 16 * 1024 * 1024,
         }
     }
 }

@@ -1,4 +1,5 @@
 //! Receive: agents' sessions, from the stream to the store.
 
+pub mod backfill;
 pub mod service;
 pub mod session;

@@ -1,5 +1,6 @@
 //! The ingest RPC: carries messages between the stream and the session's machine, and nothing else.
 
+use super::backfill::Backfill;
 use super::session::{NodeHandle, Session, Step};
 use crate::agents::{Agents, Arrival, Attached, Ended};
 use crate::identity::roster::Principal;
@@ -9,6 +10,7 @@ use crate::store::Append;
 use crate::store::live::Live;
 use prost::Message;
 use quorate_common::clock::Clock;
+use quorate_common::model::backfill::Known;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::AggregatorMessage;
 use quorate_common::model::stream::{Observation, StreamEnd, StreamEvent};
@@ -69,6 +71,23 @@ impl IngestService for Ingest {
         Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
     }
 
+    type BackfillStream = Pin<Box<dyn Stream<Item = Result<v1::BackfillResponse, Status>> + Send>>;
+
+    async fn backfill(
+        &self,
+        request: Request<Streaming<v1::BackfillRequest>>,
+    ) -> Result<Response<Self::BackfillStream>, Status> {
+        let caller = agent(&request)?;
+        let delivery = self.agents.delivery(caller.node).await;
+        let delivery = delivery.ok_or_else(|| Status::failed_precondition("a session comes first"))?;
+        let backfill = Backfill::new(caller.node, delivery, self.store.clone(), self.limits.borrow().agent);
+        let (replies, outbox) = mpsc::channel(1);
+        let inbound = request.into_inner();
+        let ingest = self.clone();
+        self.shutdown.spawn("backfill", async move { ingest.fill(caller, backfill, inbound, replies).await });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
+    }
+
     async fn answer(
         &self,
         request: Request<Streaming<v1::AnswerRequest>>,
@@ -115,6 +134,42 @@ enum End {
 }
 
 impl Ingest {
+    /// Back-fills until either side ends it. One message at a time: the next is read when the last is answered.
+    async fn fill(
+        self,
+        caller: Caller,
+        mut backfill: Backfill,
+        mut inbound: Streaming<v1::BackfillRequest>,
+        replies: mpsc::Sender<Result<v1::BackfillResponse, Status>>,
+    ) {
+        let mut stopping = pin!(self.shutdown.asked());
+        let mut expelled = pin!(caller.peer.ending.told());
+        loop {
+            let message = tokio::select! {
+                message = inbound.message() => message,
+                reason = &mut expelled => Err(Status::unauthenticated(&*reason)),
+                () = &mut stopping => Err(Status::unavailable("the aggregator is stopping")),
+            };
+            let reply = match message {
+                Ok(Some(message)) => message.try_into().map_err(|error| status::invalid(&error)),
+                Ok(None) => return,
+                Err(status) => Err(status),
+            };
+            let reply = reply.map(|message| backfill.receive(message));
+            if let Ok(Known { refused: Some(text), .. }) = &reply {
+                self.refusals.refuse(
+                    Reason::Decode,
+                    caller.peer.address,
+                    &format!("a piece of {}: {text}", caller.name),
+                );
+            }
+            let is_over = reply.is_err();
+            if replies.send(reply.map(Into::into)).await.is_err() || is_over {
+                return;
+            }
+        }
+    }
+
     async fn run(self, caller: Caller, mut inbound: Streaming<v1::SessionRequest>, replies: Replies) {
         let Caller { node, ref name, ref peer } = caller;
         let (now, limits) = (self.clock.now(), self.limits.borrow().agent);

@@ -12,7 +12,7 @@
 use crate::agents::delivery::{Arrival, Counted, Delivery};
 use crate::limit::{AgentLimits as Limits, Bucket, Reason, millis};
 use crate::store::live::NodeRow;
-use crate::store::{Append, Column, FrameRecord, NewColumns};
+use crate::store::{Append, Column, FrameRecord, Lane, NewColumns};
 use quorate_common::catalog;
 use quorate_common::cell::{CellError, Decoder, FrameHead};
 use quorate_common::error::Kind;
@@ -216,7 +216,7 @@ impl Session {
         let (durable, above) = self.node.delivery.begin(hello.epoch, &hello.held);
         let measured = now.wall.0.saturating_sub_unsigned(hello.boot_ns);
         let offset_ns = self.node.delivery.offset(hello.boot_id, measured);
-        self.store.begin(self.node.id);
+        self.store.begin(self.node.id, Lane::Live);
         self.node.row.begin();
         self.live = Some(LiveSession {
             epoch: hello.epoch,
@@ -262,7 +262,7 @@ impl Session {
             }
         }
         if !indices.is_empty() {
-            self.store.retire(self.node.id, indices);
+            self.store.retire(self.node.id, Lane::Live, indices);
             self.node.row.retire(indices);
         }
         Ok(())
@@ -291,7 +291,7 @@ impl Session {
             columns.push(Column { id, form: spec.metric.form, group: group.group });
         }
         let new = NewColumns { group: group.group, window, first: group.first_index, columns };
-        self.store.register(self.node.id, &new);
+        self.store.register(self.node.id, Lane::Live, &new);
         self.node.row.register(&new, &|at| collector_of(&group, at));
         Ok(())
     }
@@ -355,10 +355,10 @@ impl LiveSession {
             .map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
         counted.sampled = decoded.samples;
         counted.admitted = decoded.groups.iter().map(|group| self.groups[*group as usize].admitted).sum();
-        let again = count(node, self.epoch, counted)? == Arrival::Known;
+        let again = count(node, self.epoch, counted)? != Arrival::New;
         node.row.apply(aligned, decoded.groups, decoded.changed);
         let record = FrameRecord { at: aligned, head, groups: &frame.groups, cells: &frame.cells, again };
-        store.frame(node.id, record, &self.decoder);
+        store.frame(node.id, Lane::Live, record, &self.decoder);
         Ok(())
     }
 }

@@ -37,6 +37,7 @@ const ADMIN: &[Role] = &[Role::Admin];
 pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.IngestService/Session", AGENT),
     ("/quorate.v1.IngestService/Answer", AGENT),
+    ("/quorate.v1.IngestService/Backfill", AGENT),
     ("/quorate.v1.RenewalService/Renew", AGENT),
     ("/quorate.v1.ClusterService/GetHealth", VIEWER),
     ("/quorate.v1.ClusterService/ListNodes", VIEWER),

@@ -63,18 +63,27 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// Takes what sessions receive. Calls for one node come from one session at a time.
+/// Which of a node's two streams of frames. Each has sessions, indices and chains of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// As it is sampled.
+    Live,
+    /// Of earlier.
+    Late,
+}
+
+/// Takes what sessions receive. Calls for one lane of a node come from one session at a time.
 pub trait Append: Send + Sync + 'static {
     /// The number of a series of a node; given anew if the series is not known.
     fn intern(&self, node: NodeId, spec: &SeriesSpec) -> SeriesId;
     /// A new session: indices and groups count from zero again.
-    fn begin(&self, node: NodeId);
+    fn begin(&self, node: NodeId, lane: Lane);
     /// Columns begin.
-    fn register(&self, node: NodeId, columns: &NewColumns);
+    fn register(&self, node: NodeId, lane: Lane, columns: &NewColumns);
     /// Columns end.
-    fn retire(&self, node: NodeId, indices: &[Index]);
+    fn retire(&self, node: NodeId, lane: Lane, indices: &[Index]);
     /// A frame was decoded; `decoder` is the state after it.
-    fn frame(&self, node: NodeId, record: FrameRecord<'_>, decoder: &Decoder);
+    fn frame(&self, node: NodeId, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder);
     /// Lets go of what is older than `before`.
     fn expire(&self, before: WallTime);
     /// Lets go of everything of a node.

@@ -103,8 +103,15 @@ impl State {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.files.insert(path.to_owned(), content.to_vec());
-        self.durable.insert(path.to_owned(), content.to_vec());
+        self.keep(path, content.to_vec());
         Ok(())
+    }
+
+    /// The file survives, and so does what happened to the directory before.
+    fn keep(&mut self, path: &Path, content: Vec<u8>) {
+        self.durable.insert(path.to_owned(), content);
+        let State { files, durable, .. } = self;
+        durable.retain(|other, _| other.parent() != path.parent() || files.contains_key(other));
     }
 }
 
@@ -137,7 +144,7 @@ impl Disk for MemoryDisk {
     fn sync(&self, path: &Path) -> io::Result<()> {
         let mut state = self.enter(Operation::Sync)?;
         let content = state.files.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
-        state.durable.insert(path.to_owned(), content);
+        state.keep(path, content);
         Ok(())
     }
 

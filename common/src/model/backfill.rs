@@ -36,6 +36,8 @@ pub struct Loss {
     pub first: u64,
     /// The highest.
     pub last: u64,
+    /// Samples collected in the epoch when `last` was; 0 if nobody knows.
+    pub collected_total: u64,
     /// Why.
     pub cause: LossCause,
 }

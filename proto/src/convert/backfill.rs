@@ -15,10 +15,11 @@ impl From<Backfill> for v1::BackfillRequest {
                 boot_id: boot_id.to_vec().into(),
                 packed,
             }),
-            Backfill::Loss(Loss { epoch, first, last, cause }) => Message::Loss(v1::Loss {
+            Backfill::Loss(Loss { epoch, first, last, collected_total, cause }) => Message::Loss(v1::Loss {
                 epoch: Some(epoch.into()),
                 first,
                 last,
+                collected_total,
                 cause: v1::LossCause::from(cause).into(),
             }),
         };
@@ -46,12 +47,18 @@ fn read_piece(piece: v1::Piece) -> Result<Piece, ConvertError> {
 }
 
 fn read_loss(loss: v1::Loss) -> Result<Loss, ConvertError> {
-    let v1::Loss { first, last, .. } = loss;
+    let v1::Loss { first, last, collected_total, .. } = loss;
     if first == 0 || first > last {
         return Err(ConvertError::invalid("loss.first", format!("frames {first} to {last} are no range")));
     }
     let epoch = loss.epoch.ok_or(ConvertError::Missing("loss.epoch"))?.into();
-    Ok(Loss { epoch, first, last, cause: word::<v1::LossCause, _>(loss.cause, "loss.cause")? })
+    Ok(Loss {
+        epoch,
+        first,
+        last,
+        collected_total,
+        cause: word::<v1::LossCause, _>(loss.cause, "loss.cause")?,
+    })
 }
 
 impl From<Known> for v1::BackfillResponse {
@@ -84,7 +91,8 @@ mod tests {
     use quorate_common::model::session::{Epoch, SeqRange};
 
     const EPOCH: Epoch = Epoch { order: 2, nonce: 9 };
-    const LOSS: Loss = Loss { epoch: EPOCH, first: 3, last: 3, cause: LossCause::Damaged };
+    const LOSS: Loss =
+        Loss { epoch: EPOCH, first: 3, last: 3, collected_total: 7, cause: LossCause::Damaged };
 
     #[test]
     fn reads_back_what_it_wrote() {
@@ -105,7 +113,7 @@ mod tests {
             let error = Backfill::try_from(v1::BackfillRequest { message }).unwrap_err();
             assert_eq!(error.to_string(), expect);
         };
-        let loss = v1::Loss { epoch: Some(EPOCH.into()), first: 1, last: 1, cause: 1 };
+        let loss = v1::Loss { epoch: Some(EPOCH.into()), first: 1, last: 1, cause: 1, collected_total: 0 };
         check(None, "field `message` is missing");
         let piece = v1::Piece { epoch: Some(EPOCH.into()), ..v1::Piece::default() };
         check(Some(Message::Piece(piece)), "field `piece.boot_id`: 0 bytes, must be 16");

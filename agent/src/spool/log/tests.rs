@@ -120,6 +120,8 @@ fn what_an_earlier_process_left_is_sent_by_the_next() {
     assert_eq!(log.held(), [held(1, 1, 70), held(2, 1, 3)]);
     let (came, lost) = drain(&mut log, 1);
     assert_eq!((came, lost), ((1..=70).collect(), BTreeSet::new()));
+    assert_eq!(log.held(), [held(1, 1, 70), held(2, 1, 3)], "a power cut may bring it back");
+    log.sync();
     assert_eq!(log.held(), [held(2, 1, 3)]);
 }
 

@@ -270,7 +270,7 @@ fn frames_that_never_came_are_declared() {
     rig.begin(1);
     rig.tick(&[9]).unwrap();
     let counts = rig.node.delivery.counts();
-    assert_eq!((counts.collected, counts.stored, counts.dropped[&Cause::Overflow]), (6, 2, 4));
+    assert_eq!((counts.collected, counts.stored, counts.dropped[&Cause::Node]), (6, 2, 4));
     assert_eq!(rig.node.delivery.known(EPOCH), (6, vec![]));
 }
 

@@ -7,7 +7,7 @@
 //! A segment can be read without any other. It ends after 60 frames or with its session.
 
 use super::dictionary::Dictionary;
-use crate::store::{Column, FrameRecord, NewColumns, Sample, SeriesId};
+use crate::store::{Column, FrameRecord, Lane, NewColumns, Sample, SeriesId};
 use quorate_common::cell::{Decoder, FrameHead, Index};
 use quorate_common::model::time::WallTime;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -21,7 +21,14 @@ const FRAMES_MAX: usize = 60;
 pub struct History {
     pub(super) dictionary: Dictionary,
     closed: VecDeque<Arc<Segment>>,
-    open: Option<Segment>,
+    live: Open,
+    late: Open,
+}
+
+/// What one session has begun.
+#[derive(Debug, Default)]
+struct Open {
+    segment: Option<Segment>,
     /// The columns of the session under way, by index.
     columns: Vec<Column>,
 }
@@ -52,41 +59,50 @@ enum Record {
 }
 
 impl History {
+    fn open(&mut self, lane: Lane) -> &mut Open {
+        match lane {
+            Lane::Live => &mut self.live,
+            Lane::Late => &mut self.late,
+        }
+    }
+
     /// A new session.
-    pub fn begin(&mut self) {
-        self.close();
-        self.columns.clear();
+    pub fn begin(&mut self, lane: Lane) {
+        self.close(lane);
+        self.open(lane).columns.clear();
     }
 
     /// Columns begin.
-    pub fn register(&mut self, new: &NewColumns) {
-        self.columns.extend_from_slice(&new.columns);
-        if let Some(open) = &mut self.open {
-            open.columns.extend_from_slice(&new.columns);
-            open.records.push(Record::Register(new.clone()));
+    pub fn register(&mut self, lane: Lane, new: &NewColumns) {
+        let open = self.open(lane);
+        open.columns.extend_from_slice(&new.columns);
+        if let Some(segment) = &mut open.segment {
+            segment.columns.extend_from_slice(&new.columns);
+            segment.records.push(Record::Register(new.clone()));
         }
     }
 
     /// Columns end.
-    pub fn retire(&mut self, indices: &[Index]) {
-        if let Some(open) = &mut self.open {
-            open.records.push(Record::Retire(indices.to_vec()));
+    pub fn retire(&mut self, lane: Lane, indices: &[Index]) {
+        if let Some(segment) = &mut self.open(lane).segment {
+            segment.records.push(Record::Retire(indices.to_vec()));
         }
     }
 
     /// A frame was decoded; `decoder` is the state after it.
-    pub fn frame(&mut self, record: FrameRecord<'_>, decoder: &Decoder) {
-        if self.open.as_ref().is_some_and(|open| open.frames >= FRAMES_MAX) {
-            self.close();
+    pub fn frame(&mut self, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder) {
+        if self.open(lane).segment.as_ref().is_some_and(|segment| segment.frames >= FRAMES_MAX) {
+            self.close(lane);
         }
-        match &mut self.open {
-            Some(open) => open.push(record),
-            None => self.open = Some(Segment::begin(record, decoder, self.columns.clone())),
+        let open = self.open(lane);
+        match &mut open.segment {
+            Some(segment) => segment.push(record),
+            None => open.segment = Some(Segment::begin(record, decoder, open.columns.clone())),
         }
     }
 
-    fn close(&mut self) {
-        if let Some(mut segment) = self.open.take() {
+    fn close(&mut self, lane: Lane) {
+        if let Some(mut segment) = self.open(lane).segment.take() {
             segment.bytes.shrink_to_fit();
             self.closed.push_back(Arc::new(segment));
         }
@@ -94,23 +110,25 @@ impl History {
 
     /// Lets go of segments that ended before `before`, and of series that stand in none.
     pub fn expire(&mut self, before: WallTime) {
-        while self.closed.front().is_some_and(|segment| segment.last < before) {
-            self.closed.pop_front();
+        // What came late lies between what came in time.
+        self.closed.retain(|segment| segment.last >= before);
+        for open in [&mut self.live, &mut self.late] {
+            open.segment.take_if(|segment| segment.last < before);
         }
-        if self.open.as_ref().is_some_and(|open| open.last < before) {
-            self.open = None;
-        }
+        let opens = [&self.live, &self.late];
+        let open = opens.iter().flat_map(|open| open.segment.iter().flat_map(|segment| &segment.columns));
+        let begun = opens.iter().flat_map(|open| &open.columns);
         let closed = self.closed.iter().flat_map(|segment| &segment.columns);
-        let open = self.open.iter().flat_map(|segment| &segment.columns);
         let kept: HashSet<SeriesId> =
-            closed.chain(open).chain(&self.columns).filter_map(|column| column.id).collect();
+            closed.chain(open).chain(begun).filter_map(|column| column.id).collect();
         self.dictionary.retain(&kept);
     }
 
     /// The segments that touch a stretch of time, oldest first.
     pub fn segments(&self, from: WallTime, to: WallTime) -> Vec<Arc<Segment>> {
         let touches = |segment: &Segment| segment.first <= to && segment.last >= from;
-        let open = self.open.iter().filter(|open| touches(open)).map(|open| Arc::new(open.clone()));
+        let open = [&self.live, &self.late].into_iter().flat_map(|open| &open.segment);
+        let open = open.filter(|segment| touches(segment)).map(|segment| Arc::new(segment.clone()));
         self.closed.iter().filter(|segment| touches(segment)).cloned().chain(open).collect()
     }
 }

@@ -6,7 +6,7 @@
 mod dictionary;
 mod history;
 
-use super::{Append, FrameRecord, NewColumns, Sample, Select, SeriesId};
+use super::{Append, FrameRecord, Lane, NewColumns, Sample, Select, SeriesId};
 use history::History;
 use quorate_common::cell::{Decoder, Index};
 use quorate_common::model::node::NodeId;
@@ -42,20 +42,20 @@ impl Append for Embedded {
         self.with(node, |history| history.dictionary.intern(spec))
     }
 
-    fn begin(&self, node: NodeId) {
-        self.with(node, History::begin);
+    fn begin(&self, node: NodeId, lane: Lane) {
+        self.with(node, |history| history.begin(lane));
     }
 
-    fn register(&self, node: NodeId, columns: &NewColumns) {
-        self.with(node, |history| history.register(columns));
+    fn register(&self, node: NodeId, lane: Lane, columns: &NewColumns) {
+        self.with(node, |history| history.register(lane, columns));
     }
 
-    fn retire(&self, node: NodeId, indices: &[Index]) {
-        self.with(node, |history| history.retire(indices));
+    fn retire(&self, node: NodeId, lane: Lane, indices: &[Index]) {
+        self.with(node, |history| history.retire(lane, indices));
     }
 
-    fn frame(&self, node: NodeId, record: FrameRecord<'_>, decoder: &Decoder) {
-        self.with(node, |history| history.frame(record, decoder));
+    fn frame(&self, node: NodeId, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder) {
+        self.with(node, |history| history.frame(lane, record, decoder));
     }
 
     fn expire(&self, before: WallTime) {
