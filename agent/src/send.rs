@@ -64,7 +64,7 @@ enum Next {
     Stop,
     /// Another one at once, over a connection of its own; this stream stays until it is live, so that nobody misses
     /// a beat.
-    TakeOver(Stream),
+    TakeOver(Box<Stream>),
     /// Another one, after a rest.
     Again(Ended),
 }
@@ -141,7 +141,7 @@ impl Sender {
             let ended = match next {
                 Next::Stop => return,
                 Next::TakeOver(stream) => {
-                    before = Some(stream);
+                    before = Some(*stream);
                     continue;
                 }
                 Next::Again(ended) => ended,
@@ -249,7 +249,7 @@ impl Sender {
         match self.carry(&mut stream, before, shutdown).await {
             Ok(Carried::Renewed) => {
                 tracing::info!(class = "action", "the session moves to the new certificate");
-                Next::TakeOver(stream)
+                Next::TakeOver(Box::new(stream))
             }
             Ok(Carried::Farewell(reason)) => match stream.close(AgentMessage::Bye(reason)).await {
                 Ok(()) if reason == ByeReason::Stop => Next::Stop,

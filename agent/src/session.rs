@@ -55,21 +55,8 @@ impl Holding {
     /// A journal's, and what waits in memory and may not have got there yet.
     pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>) -> Holding {
         held.extend(spool.bounds().map(|(first, last)| Held { epoch, first, last }));
-        Holding { held: joined(held), is_backed: true }
+        Holding { held: Held::joined(held), is_backed: true }
     }
-}
-
-/// Ranges in order, those that touch as one.
-pub fn joined(mut held: Vec<Held>) -> Vec<Held> {
-    held.sort_unstable_by_key(|held| (held.epoch, held.first));
-    held.dedup_by(|next, before| {
-        let touches = next.epoch == before.epoch && next.first <= before.last.saturating_add(1);
-        if touches {
-            before.last = before.last.max(next.last);
-        }
-        touches
-    });
-    held
 }
 
 /// Why a session cannot go on.

@@ -1,6 +1,7 @@
 //! What is collected arrives, once and in order, and can be read back.
 
 use crate::membership::until;
+use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::time::BootTime;
 use quorate_proto::v1;
 use quorate_proto::v1::Liveness;
@@ -8,6 +9,8 @@ use quorate_tests::cluster::{Cluster, UP_MAX, now};
 use quorate_tests::figure::figure;
 use quorate_tests::programs;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -16,12 +19,24 @@ fn labels(labels: &[v1::Label]) -> BTreeMap<&str, &str> {
     labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect()
 }
 
-/// The delivery of a node, which must add up at any moment.
+/// The delivery of a node: at any moment no more is stored and declared than was collected.
 pub async fn delivery(cluster: &Cluster, node: &str) -> Option<v1::Delivery> {
     let delivery = cluster.node(node).await.delivery?;
     let dropped: u64 = delivery.dropped_by_cause.values().sum();
-    assert_eq!(delivery.collected, delivery.stored + dropped, "{delivery:?}");
+    assert!(delivery.stored + dropped <= delivery.collected, "{delivery:?}");
     Some(delivery)
+}
+
+/// The delivery of a node once the aggregator waits for nothing of it any more: then it adds up. What was cut off takes
+/// ten seconds until it is not waited for in the session.
+pub async fn settled(cluster: &Cluster, node: &str) -> v1::Delivery {
+    until("nothing is waited for", 2 * PATIENCE, async || {
+        let is_settled = |delivery: &v1::Delivery| {
+            delivery.collected == delivery.stored + delivery.dropped_by_cause.values().sum::<u64>()
+        };
+        delivery(cluster, node).await.filter(is_settled)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -46,6 +61,54 @@ async fn everything_collected_is_stored_even_across_a_pause_of_the_aggregator() 
             .await;
     stored(second).await;
     one_second_apart(&times);
+}
+
+/// What a node samples while its aggregator is away is on its disk: it outlives the agent, and is there afterwards.
+#[tokio::test]
+async fn what_is_sampled_during_an_outage_survives_a_killed_agent() {
+    let (cluster, mut agents) = Cluster::with_voters(programs!(), &["n1"]).await;
+    until("more is stored", PATIENCE, async || delivery(&cluster, "n1").await.filter(|d| d.stored > 0)).await;
+    let spool = cluster.agent_dir("n1").join("spool");
+    cluster.aggregator.kill();
+    grown(&spool, 3).await;
+    let earlier = pieces(&spool);
+    let mut killed = agents.remove(0);
+    killed.kill();
+    killed.ended().await;
+    let killed_s = SystemClock.now().wall.0 as f64 / 1e9;
+    let _again = cluster.start_agent("n1");
+    until("another epoch is written", PATIENCE, async || {
+        (pieces(&spool).len() > earlier.len()).then_some(())
+    })
+    .await;
+    let cluster = cluster.revive_aggregator().await;
+    cluster.until_all("is up", &["n1"], Liveness::Up, UP_MAX).await;
+    until("what is old is sent", 2 * PATIENCE, async || {
+        let left = pieces(&spool);
+        earlier.iter().all(|piece| !left.contains_key(piece.0)).then_some(())
+    })
+    .await;
+    let delivery = settled(&cluster, "n1").await;
+    assert!(delivery.dropped_by_cause.keys().all(|cause| cause == "earlier"), "{delivery:?}");
+    let times = times(&cluster).await;
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] < 3.0), "{times:?}");
+    let before = times.iter().filter(|at| **at < killed_s).count();
+    assert!(before >= 3 && before < times.len(), "{times:?} {killed_s}");
+}
+
+/// The pieces of a journal, and how long they are.
+fn pieces(spool: &Path) -> BTreeMap<OsString, u64> {
+    let entries = std::fs::read_dir(spool).into_iter().flatten().map_while(Result::ok);
+    let pieces = entries.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "qj1"));
+    pieces.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len()))).collect()
+}
+
+/// Waits until a journal was added to so many times.
+async fn grown(spool: &Path, times: usize) {
+    for _ in 0..times {
+        let before = pieces(spool);
+        until("the journal grows", PATIENCE, async || (pieces(spool) != before).then_some(())).await;
+    }
 }
 
 /// When the load of n1 was sampled, as far as it is kept.

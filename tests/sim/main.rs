@@ -7,6 +7,8 @@
 
 #![allow(clippy::expect_used, reason = "a test says what went wrong by panicking")]
 
+mod met;
+mod verdict;
 mod world;
 
 use world::World;
@@ -28,7 +30,7 @@ fn every_sample_is_stored_once_or_declared() {
 /// The runs must have met what they are there for.
 #[test]
 fn the_runs_are_rough() {
-    let mut met = world::Met::default();
+    let mut met = met::Met::default();
     for seed in 0..50 {
         let mut world = World::new(seed);
         world.run();

@@ -1,5 +1,6 @@
 //! One agent, one aggregator and the link between them, in virtual time.
 
+use super::met::Met;
 use quorate_agent::encode::{Cutter, GroupInfo, NewSeries, Round};
 use quorate_agent::session::{Holding, Introduction, Session as AgentSession};
 use quorate_agent::spool::{Config, Log, Spool};
@@ -9,13 +10,12 @@ use quorate_aggregator::receive::backfill::Backfill;
 use quorate_aggregator::receive::session::{NodeHandle, Session as AggregatorSession, Step};
 use quorate_aggregator::store::embedded::Embedded;
 use quorate_aggregator::store::live::Live;
-use quorate_aggregator::store::{Sample, Select};
 use quorate_common::disk::MemoryDisk;
 use quorate_common::model::backfill::{self, Known};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
-use quorate_common::model::session::{ACK_EVERY, Ack, AgentMessage, AggregatorMessage, Epoch, Welcome};
+use quorate_common::model::session::{Ack, AgentMessage, AggregatorMessage, Epoch, Welcome};
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::rng::{Rng, SeededRng};
 use quorate_proto::convert::{RegisterLimits, SessionReader, SessionWriter};
@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-const NODE: NodeId = NodeId(1);
+pub(super) const NODE: NodeId = NodeId(1);
 const BOOT: [u8; 16] = [7; 16];
 const SECOND: u64 = 1_000_000_000;
 /// Rough seconds, and then quiet ones in which everything must arrive.
@@ -33,64 +33,32 @@ const QUIET: u64 = 20;
 /// Sampling intervals of the three groups: one of each window class.
 const INTERVALS_S: [u64; 3] = [1, 10, 30];
 
-/// What happened in a run.
-#[derive(Debug, Default)]
-pub struct Met {
-    pub breaks: u64,
-    pub agent_restarts: u64,
-    pub aggregator_restarts: u64,
-    pub resent: u64,
-    pub overflowed: u64,
-    pub registered: u64,
-    pub retired: u64,
-    pub reused: u64,
-    pub pieces: u64,
-    pub losses: u64,
-    pub wiped: u64,
-}
-
-impl Met {
-    pub fn add(&mut self, other: &Met) {
-        self.breaks += other.breaks;
-        self.agent_restarts += other.agent_restarts;
-        self.aggregator_restarts += other.aggregator_restarts;
-        self.resent += other.resent;
-        self.overflowed += other.overflowed;
-        self.registered += other.registered;
-        self.retired += other.retired;
-        self.reused += other.reused;
-        self.pieces += other.pieces;
-        self.losses += other.losses;
-        self.wiped += other.wiped;
-    }
-}
-
 pub struct World {
     rng: SeededRng,
     second: u64,
-    agent: Agent,
-    aggregator: Aggregator,
+    pub(super) agent: Agent,
+    pub(super) aggregator: Aggregator,
     link: Option<Link>,
     /// The agent's disk: what is written is there after a kill, what is synced after a power cut.
     disk: MemoryDisk,
     /// What the journal may take of it.
     size_max: u64,
     /// Name and time of every sample that the agent collected since the aggregator began.
-    collected: BTreeMap<(String, i64), Sampled>,
+    pub(super) collected: BTreeMap<(String, i64), Sampled>,
     pub met: Met,
 }
 
 /// The cell of a sample, and the frame that it is in.
-struct Sampled {
-    cell: i64,
+pub(super) struct Sampled {
+    pub(super) cell: i64,
     epoch: Epoch,
     seq: u64,
 }
 
-struct Agent {
+pub(super) struct Agent {
     epoch: Epoch,
     cutter: Cutter,
-    spool: Spool,
+    pub(super) spool: Spool,
     log: Log,
     session: Option<AgentSession>,
     slots: Vec<Option<(u32, String)>>,
@@ -100,9 +68,9 @@ struct Agent {
     cells: Vec<i64>,
 }
 
-struct Aggregator {
-    node: NodeHandle,
-    store: Arc<Embedded>,
+pub(super) struct Aggregator {
+    pub(super) node: NodeHandle,
+    pub(super) store: Arc<Embedded>,
     session: Option<AggregatorSession>,
 }
 
@@ -189,7 +157,7 @@ impl World {
     }
 
     /// The agent's clocks: it booted a thousand seconds before the aggregator's host.
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let wall = WallTime((1_800_000_000 + self.second as i64) * SECOND as i64);
         Now { boot: BootTime((1_000 + self.second) * SECOND), wall }
     }
@@ -391,7 +359,7 @@ impl World {
         if self.link.is_none() || !is_live {
             return false;
         }
-        let Some(message) = self.agent.log.next() else { return false };
+        let Some(message) = self.agent.log.due() else { return false };
         match message {
             backfill::Backfill::Piece(_) => self.met.pieces += 1,
             backfill::Backfill::Loss(_) => self.met.losses += 1,
@@ -418,54 +386,5 @@ impl World {
         }
         session.receive(message, &mut self.agent.spool, now).expect("an honest aggregator is never refused");
         true
-    }
-
-    fn stored(&self) -> BTreeMap<(String, i64), i64> {
-        let store = &self.aggregator.store;
-        let series = store.find(NODE, &|_| true);
-        let ids: Vec<_> = series.iter().map(|(id, _)| *id).collect();
-        let samples = store.samples(NODE, &ids, WallTime(0), WallTime(i64::MAX));
-        let named = |(name, samples): (String, Vec<Sample>)| {
-            samples.into_iter().map(move |sample| ((name.clone(), sample.at.0), sample.value as i64))
-        };
-        series
-            .into_iter()
-            .map(|(_, spec)| spec.metric.name.to_string())
-            .zip(samples)
-            .flat_map(named)
-            .collect()
-    }
-
-    /// Whether every sample was stored once, with its value and time, or was declared lost.
-    pub fn verdict(&self) -> Result<(), String> {
-        let stored = self.stored();
-        let counts = self.aggregator.node.delivery.counts();
-        for (key, value) in &stored {
-            match self.collected.get(key) {
-                Some(collected) if collected.cell == *value => {}
-                other => {
-                    let collected = other.map(|one| one.cell);
-                    return Err(format!("stored {key:?} = {value}, collected {collected:?}"));
-                }
-            }
-        }
-        let dropped: u64 = counts.dropped.values().sum();
-        let missing = self.collected.len() - stored.len();
-        if counts.open() != 0 {
-            return Err(format!("the law does not hold: {counts:?}"));
-        }
-        if counts.stored != stored.len() as u64 {
-            return Err(format!("{} counted as stored, {} are there", counts.stored, stored.len()));
-        }
-        if (missing as u64) > dropped {
-            return Err(format!("{missing} samples are missing, {dropped} declared"));
-        }
-        // The newest frames may wait for those that come after them.
-        match self.agent.spool.after(0).next() {
-            Some(tick) if self.now().boot.since(tick.at.boot) >= ACK_EVERY => {
-                Err(format!("frame {} was never acknowledged", tick.seq))
-            }
-            _ => Ok(()),
-        }
     }
 }

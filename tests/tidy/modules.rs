@@ -29,6 +29,7 @@ const AGENT: &[Layer] = &[
     ("recorder", &["sample"]),
     ("answer", &["sample", "recorder"]),
     ("send", &["encode", "spool", "session", "answer"]),
+    ("backfill", &["spool", "session", "send"]),
     ("once", &["sample"]),
     ("doctor", &["config", "enrol", "sample"]),
 ];

@@ -8,6 +8,7 @@ const EDGES: &[&str] = &[
     "proto/",
     "agent/src/send.rs",
     "agent/src/answer.rs",
+    "agent/src/backfill.rs",
     "agent/src/send/",
     "agent/src/enrol.rs",
     "agent/src/enrol/",

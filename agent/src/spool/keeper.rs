@@ -112,7 +112,7 @@ fn keep(mut log: Log, mut commands: mpsc::Receiver<Command>, show: &watch::Sende
             }
             Command::Rebase(base) => log.rebase(base),
             Command::Known(known) => log.known(known),
-            Command::Next(reply) => drop(reply.send(log.next())),
+            Command::Next(reply) => drop(reply.send(log.due())),
         }
         publish(&log, show);
     }
@@ -122,7 +122,7 @@ fn keep(mut log: Log, mut commands: mpsc::Receiver<Command>, show: &watch::Sende
 fn publish(log: &Log, show: &watch::Sender<Shown>) {
     let (pieces, bytes) = log.size();
     let shown =
-        Shown { is_open: true, is_there: true, held: log.held(), is_due: log.is_due_at_all(), pieces, bytes };
+        Shown { is_open: true, is_there: true, held: log.held(), is_due: log.has_due(), pieces, bytes };
     show.send_if_modified(|before| {
         let is_other = *before != shown;
         *before = shown;

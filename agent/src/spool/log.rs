@@ -13,7 +13,6 @@
 use super::loss::Losses;
 use super::piece::{self, Entry, Open, PieceError};
 use crate::encode::{Catalogue, Tick};
-use crate::session::joined;
 use quorate_common::disk::Disk;
 use quorate_common::error::chain;
 use quorate_common::model::backfill::{self, Backfill, Known, Loss, LossCause};
@@ -200,9 +199,7 @@ impl Log {
             if std::mem::replace(&mut entry.is_synced, true) {
                 continue;
             }
-            if let Err(error) = self.disk.sync(&entry.path) {
-                tracing::warn!(class = "failure", path = %entry.path.display(), %error, "the journal is not on disk");
-            }
+            told("sync", &entry.path, self.disk.sync(&entry.path));
         }
         match self.open.as_mut().map(Open::sync) {
             Some(Err(error)) => {
@@ -232,19 +229,14 @@ impl Log {
             return false;
         };
         let loss = Loss { epoch, first, last, collected_total, cause: LossCause::Overflow };
-        if let Err(error) = self.losses.add(loss) {
-            tracing::warn!(class = "failure", %error, "a loss is not on disk");
+        if !told("note a loss", &self.directory, self.losses.add(loss)) {
             return false;
         }
         self.closed.pop_front().is_some_and(|entry| self.remove(&entry))
     }
 
     fn remove(&self, entry: &Entry) -> bool {
-        let removed = self.disk.remove(&entry.path);
-        if let Err(error) = &removed {
-            tracing::warn!(class = "failure", path = %entry.path.display(), %error, "a piece of the journal stays");
-        }
-        removed.is_ok()
+        told("remove", &entry.path, self.disk.remove(&entry.path))
     }
 
     /// Takes in what the aggregator knows of an epoch.
@@ -265,11 +257,9 @@ impl Log {
                 self.gone.push(Held { epoch, first, last });
             }
         }
-        self.gone = joined(std::mem::take(&mut self.gone));
+        self.gone = Held::joined(std::mem::take(&mut self.gone));
         self.unwritten.retain(|loss| loss.epoch != known.epoch || !known.covers(loss.first, loss.last));
-        if let Err(error) = self.losses.settle(&known) {
-            tracing::warn!(class = "failure", %error, "what is lost is not on disk");
-        }
+        told("settle losses", &self.directory, self.losses.settle(&known));
         if known.epoch == self.me.0 {
             self.known = known;
         }
@@ -285,14 +275,12 @@ impl Log {
     fn damaged(&mut self, entry: &Entry, first: u64) {
         let Entry { epoch, last, collected_total, .. } = *entry;
         let loss = Loss { epoch, first, last, collected_total, cause: LossCause::Damaged };
-        if let Err(error) = self.losses.add(loss) {
-            tracing::warn!(class = "failure", %error, "a loss is not on disk");
-        }
+        told("note a loss", &self.directory, self.losses.add(loss));
     }
 
     /// The next thing to send of earlier: losses first, then the oldest piece. It is handed out again until the
     /// aggregator knows it.
-    pub fn next(&mut self) -> Option<Backfill> {
+    pub fn due(&mut self) -> Option<Backfill> {
         self.declare_unwritten();
         if let Some(loss) = self.losses.first() {
             return Some(Backfill::Loss(loss));
@@ -319,7 +307,7 @@ impl Log {
     }
 
     /// Whether there is something to send of earlier.
-    pub fn is_due_at_all(&self) -> bool {
+    pub fn has_due(&self) -> bool {
         self.losses.first().is_some()
             || self.unwritten.front().is_some_and(|loss| loss.last <= self.old)
             || self.closed.iter().any(|entry| self.is_due(entry))
@@ -329,9 +317,7 @@ impl Log {
     fn declare_unwritten(&mut self) {
         while self.unwritten.front().is_some_and(|loss| loss.last <= self.old) {
             let Some(loss) = self.unwritten.pop_front() else { return };
-            if let Err(error) = self.losses.add(loss) {
-                tracing::warn!(class = "failure", %error, "a loss is not on disk");
-            }
+            told("note a loss", &self.directory, self.losses.add(loss));
         }
     }
 
@@ -372,7 +358,7 @@ impl Log {
         let losses =
             self.losses.all().iter().chain(&self.unwritten).map(|loss| (loss.epoch, loss.first, loss.last));
         let ranges = pieces.chain(losses).map(|(epoch, first, last)| Held { epoch, first, last });
-        let mut held = joined(ranges.chain(self.gone.iter().copied()).collect());
+        let mut held = Held::joined(ranges.chain(self.gone.iter().copied()).collect());
         if held.len() > HELD_MAX {
             held.dedup_by(|next, before| {
                 let same = next.epoch == before.epoch;
@@ -396,6 +382,13 @@ impl Log {
         let all = self.closed.iter().chain(open.as_ref());
         all.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.bytes))
     }
+}
+
+/// Says what the disk did not do; whether it did.
+fn told(what: &'static str, path: &Path, done: io::Result<()>) -> bool {
+    let Err(error) = &done else { return true };
+    tracing::warn!(class = "failure", path = %path.display(), %error, "the journal's disk failed to {what}");
+    false
 }
 
 #[cfg(test)]

@@ -35,6 +35,21 @@ pub struct Held {
     pub last: u64,
 }
 
+impl Held {
+    /// Ranges in order, those that touch as one.
+    pub fn joined(mut held: Vec<Held>) -> Vec<Held> {
+        held.sort_unstable_by_key(|held| (held.epoch, held.first));
+        held.dedup_by(|next, before| {
+            let touches = next.epoch == before.epoch && next.first <= before.last.saturating_add(1);
+            if touches {
+                before.last = before.last.max(next.last);
+            }
+            touches
+        });
+        held
+    }
+}
+
 /// The first message of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hello {

@@ -6,12 +6,14 @@ use quorate_agent::session::{Holding, Introduction, Session as AgentSession};
 use quorate_agent::spool::{Config, Spool};
 use quorate_aggregator::agents::delivery::Delivery;
 use quorate_aggregator::limit::AgentLimits as Limits;
+use quorate_aggregator::receive::backfill::Backfill;
 use quorate_aggregator::receive::session::{NodeHandle, Session};
 use quorate_aggregator::store::embedded::Embedded;
 use quorate_aggregator::store::live::Live;
 use quorate_aggregator::store::{Select, SeriesId};
 use quorate_common::cell::{CellError, Decoder, Encoder, Form, FrameHead};
 use quorate_common::error::chain;
+use quorate_common::model::backfill::{self, LossCause};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::{HostFacts, NodeId};
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec, Window};
@@ -20,7 +22,8 @@ use quorate_common::model::session::{
     RecorderRange, Register, RegisterGroup, Request, RequestKind, Response, ResponseBody, SeqRange, Welcome,
 };
 use quorate_common::model::time::{BootTime, Now, WallTime};
-use quorate_proto::convert::{RegisterLimits, SessionReader, SessionWriter};
+use quorate_common::pack::pack;
+use quorate_proto::convert::{ConvertError, RegisterLimits, SessionReader, SessionWriter};
 use quorate_proto::v1;
 use std::sync::Arc;
 use tonic::{Code, Status};
@@ -30,6 +33,7 @@ pub fn targets() -> Vec<Target> {
         Target { name: "cells", run: cells, seeds: cell_seeds, words: CELL_WORDS },
         Target { name: "session_up", run: session_up, seeds: up_seeds, words: &[] },
         Target { name: "session_down", run: session_down, seeds: down_seeds, words: &[] },
+        Target { name: "backfill", run: backfill, seeds: backfill_seeds, words: &[] },
         Target { name: "answer", run: answer, seeds: answer_seeds, words: &[] },
         Target {
             name: "status",
@@ -260,6 +264,72 @@ fn up_seeds() -> Vec<Vec<u8>> {
     let all: Vec<Vec<u8>> =
         messages.into_iter().map(|message| writer.write(message).encode_to_vec()).collect();
     vec![pieces(&all), pieces(&all[..4])]
+}
+
+// ── what is sent of earlier ──
+
+/// The bytes of a message as they come, or, behind a `p`, those of a piece before it was packed.
+fn backfill(input: &[u8]) -> u64 {
+    let (id, store, delivery) = (NodeId(1), Arc::new(Embedded::default()), Arc::new(Delivery::default()));
+    let epoch = Epoch { order: 3, nonce: 7 };
+    delivery.begin(epoch, &[Held { epoch, first: 1, last: 9 }]);
+    let limits = Limits { series_per_node_max: SERIES_MAX, groups_max: 8, ..Limits::default() };
+    let mut backfill = Backfill::new(id, delivery.clone(), store.clone(), limits);
+    let mut ways = 0_u64;
+    for piece in Pieces(input).take(16) {
+        let message = match piece.split_first() {
+            Some((b'p', bytes)) => {
+                let packed = pack(bytes).unwrap().into();
+                Ok(backfill::Backfill::Piece(backfill::Piece { epoch, boot_id: [7; 16], packed }))
+            }
+            _ => v1::BackfillRequest::decode(piece)
+                .map_err(|error| error.to_string())
+                .and_then(|message| message.try_into().map_err(|error: ConvertError| error.to_string())),
+        };
+        let known = message.map(|message| backfill.receive(message));
+        ways = then(ways, ended(&known, |known| usize::from(known.refused.is_some())));
+        let counts = delivery.counts();
+        let dropped: u64 = counts.dropped.values().sum();
+        assert!(
+            counts.stored.saturating_add(dropped) <= counts.collected,
+            "more than was collected: {counts:?}"
+        );
+    }
+    let found: Vec<SeriesId> = store.find(id, &|_| true).into_iter().map(|(series, _)| series).collect();
+    let samples = store.samples(id, &found, WallTime(i64::MIN), WallTime(i64::MAX));
+    ways ^ samples.iter().map(Vec::len).sum::<usize>() as u64
+}
+
+fn backfill_seeds() -> Vec<Vec<u8>> {
+    let mut encoder = Encoder::new();
+    encoder.register(0, Window::Short, &[Form::Integer, Form::Integer, Form::Float]).unwrap();
+    let mut writer = SessionWriter::default();
+    let mut bytes = writer.bytes(AgentMessage::Register(register()));
+    for seq in 1..=4_u64 {
+        let row = [100 * seq.cast_signed(), 1, (seq as f64).to_bits().cast_signed()];
+        let encoded = encoder.encode(seq, Window::Short, &[0], &row, seq == 1).unwrap();
+        bytes.extend(writer.bytes(AgentMessage::Frame(Frame {
+            seq,
+            predecessor: encoded.predecessor,
+            window: Some(Window::Short),
+            boot_ns: NOW.boot.0 + seq * 1_000_000_000,
+            wall_ns: NOW.wall.0,
+            next_due_ms: 1000,
+            collected_total: 3 * seq,
+            echo: 0,
+            groups: encoded.groups,
+            cells: encoded.cells,
+        })));
+    }
+    let epoch = Epoch { order: 3, nonce: 7 };
+    let packed = pack(&bytes).unwrap().into();
+    let loss = backfill::Loss { epoch, first: 5, last: 7, collected_total: 21, cause: LossCause::Damaged };
+    let messages = [
+        backfill::Backfill::Piece(backfill::Piece { epoch, boot_id: [7; 16], packed }),
+        backfill::Backfill::Loss(loss),
+    ];
+    let messages = messages.map(|message| v1::BackfillRequest::from(message).encode_to_vec());
+    vec![pieces(&messages), pieces(&[[&b"p"[..], &bytes].concat(), messages[1].clone()])]
 }
 
 // ── aggregator to agent ──

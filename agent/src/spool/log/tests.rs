@@ -45,7 +45,7 @@ fn frames(piece: &backfill::Piece) -> Vec<u64> {
 fn drain(log: &mut Log, order: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
     let (mut came, mut lost) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..1000 {
-        let Some(message) = log.next() else { return (came, lost) };
+        let Some(message) = log.due() else { return (came, lost) };
         match message {
             Backfill::Piece(piece) if piece.epoch == epoch(order) => came.extend(frames(&piece)),
             Backfill::Loss(loss) if loss.epoch == epoch(order) => {
@@ -76,7 +76,7 @@ fn what_is_acknowledged_in_time_is_never_handed_out() {
     for seq in 1..=300 {
         log.push(&tick(seq));
         log.known(known(1, seq.saturating_sub(4)));
-        assert!(!log.is_due_at_all() && log.next().is_none(), "tick {seq}");
+        assert!(!log.has_due() && log.due().is_none(), "tick {seq}");
     }
     assert!(log.size().0 <= 2, "{:?}", log.size());
     log.known(known(1, 300));
@@ -88,14 +88,14 @@ fn what_is_not_is_handed_out_until_it_is_known() {
     let mut log = open(&MemoryDisk::default(), 1, 1 << 20);
     push(&mut log, 1..=150);
     assert_eq!(log.held(), [Held { epoch: epoch(1), first: 1, last: 150 }]);
-    let first = log.next().unwrap();
-    assert_eq!(log.next().unwrap(), first);
+    let first = log.due().unwrap();
+    assert_eq!(log.due().unwrap(), first);
     let Backfill::Piece(piece) = &first else { panic!("{first:?}") };
     assert_eq!(frames(piece), (1..=64).collect::<Vec<_>>());
     log.known(known(1, 64));
     let (came, lost) = drain(&mut log, 1);
     assert_eq!((came, lost), ((65..=150).collect(), BTreeSet::new()));
-    assert!(!log.is_due_at_all());
+    assert!(!log.has_due());
     assert_eq!(log.held(), []);
 }
 
@@ -103,11 +103,11 @@ fn what_is_not_is_handed_out_until_it_is_known() {
 fn the_newest_are_left_to_the_session() {
     let mut log = open(&MemoryDisk::default(), 1, 1 << 20);
     push(&mut log, 1..=10);
-    assert!(!log.is_due_at_all());
+    assert!(!log.has_due());
     push(&mut log, 11..=11);
-    assert!(log.is_due_at_all(), "the first has waited for ten seconds");
+    assert!(log.has_due(), "the first has waited for ten seconds");
     log.known(known(1, 1));
-    assert!(!log.is_due_at_all());
+    assert!(!log.has_due());
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_oldest_goes_first_and_is_declared_even_after_a_restart() {
     drop(log);
     disk.cut_power(&mut SeededRng::new(1));
     let mut log = open(&disk, 2, 4_000);
-    let Some(Backfill::Loss(loss)) = log.next() else { panic!("no loss") };
+    let Some(Backfill::Loss(loss)) = log.due() else { panic!("no loss") };
     assert_eq!((loss.first, loss.cause), (1, LossCause::Overflow));
     assert_eq!(loss.last % 64, 0, "whole pieces");
 }
@@ -240,9 +240,9 @@ fn ticks_that_were_not_handed_over_are_declared() {
 fn a_piece_that_was_refused_is_declared_and_not_sent_again() {
     let mut log = open(&MemoryDisk::default(), 1, 1 << 20);
     push(&mut log, 1..=100);
-    let Some(Backfill::Piece(piece)) = log.next() else { panic!("no piece") };
+    let Some(Backfill::Piece(piece)) = log.due() else { panic!("no piece") };
     log.known(Known { epoch: piece.epoch, refused: Some("no".into()), ..Known::default() });
-    let Some(Backfill::Loss(loss)) = log.next() else { panic!("no loss") };
+    let Some(Backfill::Loss(loss)) = log.due() else { panic!("no loss") };
     assert_eq!((loss.first, loss.last, loss.cause), (1, 64, LossCause::Damaged));
     let (came, lost) = drain(&mut log, 1);
     assert_eq!((came, lost), ((65..=100).collect(), (1..=64).collect()));
