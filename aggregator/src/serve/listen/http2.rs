@@ -8,7 +8,7 @@
 //! A server of tonic's own would tell nobody why it dropped a connection, and could not change its limits.
 
 use super::Connection;
-use crate::limit::{Http2Limits, Limits, Reason, Refusals, millis};
+use crate::limit::{self, Http2Limits, Limits, Reason, Refusals, millis};
 use crate::peer::Peer;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -131,8 +131,10 @@ where
 fn refusal(response: &Response) -> Option<(Reason, String)> {
     let status = Status::from_header_map(response.headers())?;
     let text = || status.message().to_owned();
-    if let Some(reason) = response.extensions().get::<Reason>() {
-        return Some((*reason, text()));
+    let extensions = response.extensions();
+    let said = extensions.get::<Reason>().copied();
+    if let Some(reason) = said.or_else(|| extensions.get::<Status>().and_then(limit::reason)) {
+        return Some((reason, text()));
     }
     let broken = ["protocol error", "failed to decode", "Unexpected EOF"];
     let reason = match status.code() {
