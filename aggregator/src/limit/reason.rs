@@ -7,6 +7,8 @@ words! {
     Reason {
         /// The port is full.
         Connections = "connections",
+        /// This process may open no more files.
+        Descriptors = "descriptors",
         /// Too many of this address have no certificate.
         Address = "address",
         /// It began with something else than TLS.

@@ -16,6 +16,9 @@ pub enum Refusal {
     /// The whole listener is full.
     #[error("too many connections, the limit is {0}")]
     Connections(u32),
+    /// There is no descriptor for it.
+    #[error("out of file descriptors")]
+    Descriptors,
     /// This address has too many connections without a certificate.
     #[error("too many connections from this address without a certificate, the limit is {0}")]
     Address(u32),
@@ -56,6 +59,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> Reason {
         match self {
             Refusal::Connections(_) => Reason::Connections,
+            Refusal::Descriptors => Reason::Descriptors,
             Refusal::Address(_) => Reason::Address,
             Refusal::NotTls(_) => Reason::NotTls,
             Refusal::Slow(_) => Reason::HandshakeTimeout,
