@@ -3,6 +3,7 @@
 use crate::forge::{Leaf, Stolen, client};
 use crate::raw::{self, Raw, from, plain, rest};
 use crate::siege::Siege;
+use crate::weak;
 use quorate_proto::v1::MemberRole;
 use quorate_tests::door::Files;
 use rcgen::ExtendedKeyUsagePurpose;
@@ -231,5 +232,6 @@ async fn rows_1_to_13() {
     row_11_no_resumption(&siege).await;
     row_12_chains(&siege, &stolen).await;
     row_13_other_keys(&siege, &stolen).await;
+    weak::row_13_weak_signatures_and_keys(&siege).await;
     siege.end("certificates").await;
 }
