@@ -240,6 +240,18 @@ impl From<v1::Delivery> for view::Delivery {
     }
 }
 
+impl From<v1::NodeIdentity> for view::NodeIdentity {
+    fn from(message: v1::NodeIdentity) -> Self {
+        view::NodeIdentity {
+            generation: message.generation,
+            enrolled: stamp(message.enrolled),
+            certified: stamp(message.certified),
+            revoked: stamp(message.revoked),
+            frozen: stamp(message.frozen),
+        }
+    }
+}
+
 impl From<v1::QueryLatestResponse> for view::LatestList {
     fn from(message: v1::QueryLatestResponse) -> Self {
         let series = message.series.into_iter().map(|series| view::LatestSeries {
