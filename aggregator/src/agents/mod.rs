@@ -105,12 +105,24 @@ pub struct Attached {
     /// The ledgers of the node.
     pub delivery: Arc<Delivery>,
     /// Questions to send.
-    pub questions: mpsc::Receiver<AggregatorMessage>,
+    pub questions: Questions,
     /// Says why this session has to end, when it has to.
     pub ended: oneshot::Receiver<Ended>,
     /// How often within a minute sessions of this node took over from one another, if that is too often.
     pub flapping: Option<usize>,
     number: u64,
+}
+
+/// Questions that wait for a session. A queue sets room aside for many, and most sessions are never asked anything: it
+/// holds pointers.
+#[derive(Debug)]
+pub struct Questions(mpsc::Receiver<Box<AggregatorMessage>>);
+
+impl Questions {
+    /// The next one; `None` once the session is no longer the current one of its node.
+    pub async fn recv(&mut self) -> Option<AggregatorMessage> {
+        self.0.recv().await.map(|question| *question)
+    }
 }
 
 /// Why a session is ended from our side.
@@ -246,7 +258,7 @@ struct Node {
 
 struct Current {
     number: u64,
-    questions: mpsc::Sender<AggregatorMessage>,
+    questions: mpsc::Sender<Box<AggregatorMessage>>,
     ended: oneshot::Sender<Ended>,
 }
 
@@ -297,7 +309,13 @@ impl Owner {
             let there = older.ended.send(Ended::Superseded { by: arrival.from }).is_ok();
             there.then(|| node.swaps.count(arrival.at)).flatten()
         });
-        Attached { delivery: node.delivery.clone(), questions: inbox, ended, flapping, number: self.next }
+        Attached {
+            delivery: node.delivery.clone(),
+            questions: Questions(inbox),
+            ended,
+            flapping,
+            number: self.next,
+        }
     }
 
     fn detach(&mut self, node: NodeId, number: u64) -> bool {
@@ -324,7 +342,7 @@ impl Owner {
         let id = self.next;
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         let request = AggregatorMessage::Request(Request { id, kind, deadline_ms, rate, range });
-        if session.questions.try_send(request).is_err() {
+        if session.questions.try_send(Box::new(request)).is_err() {
             reply.send(Err(Refused::Busy)).ok();
             return;
         }
