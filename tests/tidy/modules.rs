@@ -18,6 +18,7 @@ const AGENT: &[Layer] = &[
     ("enrol", &[]),
     ("identity", &["enrol"]),
     ("renew", &["enrol", "identity"]),
+    ("skew", &["identity"]),
     ("epoch", &[]),
     ("sample", &[]),
     ("check", &[]),
@@ -28,7 +29,7 @@ const AGENT: &[Layer] = &[
     ("session", &["encode", "spool"]),
     ("recorder", &["sample"]),
     ("answer", &["sample", "recorder"]),
-    ("send", &["encode", "spool", "session", "answer"]),
+    ("send", &["identity", "skew", "encode", "spool", "session", "answer"]),
     ("once", &["sample"]),
     ("doctor", &["config", "enrol", "sample"]),
 ];

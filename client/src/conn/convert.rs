@@ -242,13 +242,9 @@ impl From<v1::Delivery> for view::Delivery {
 
 impl From<v1::NodeIdentity> for view::NodeIdentity {
     fn from(message: v1::NodeIdentity) -> Self {
-        view::NodeIdentity {
-            generation: message.generation,
-            enrolled: stamp(message.enrolled),
-            certified: stamp(message.certified),
-            revoked: stamp(message.revoked),
-            frozen: stamp(message.frozen),
-        }
+        let v1::NodeIdentity { generation, enrolled, certified, revoked, frozen } = message;
+        let [enrolled, certified, revoked, frozen] = [enrolled, certified, revoked, frozen].map(stamp);
+        view::NodeIdentity { generation, enrolled, certified, revoked, frozen }
     }
 }
 
