@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test bench fuzz tidy documents lint fmt clean
+.PHONY: help build demo test bench fuzz faults swarm tidy documents lint fmt clean
 
 help: ## Lists these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,6 +23,12 @@ bench: ## Measures the figures into target/bench/results.json; flags in BENCH
 
 fuzz: ## Hands every decoder what nobody would write, 10 minutes; flags in FUZZ, such as --seconds 3600
 	cargo run --locked -p quorate-tests --bin fuzz -- $(FUZZ)
+
+faults: ## Breaks processes and networks on purpose, as root: chaos proxy, network namespaces, a swarm
+	cargo nextest run --locked -p quorate-tests --test faults
+
+swarm: ## Runs virtual agents at a running aggregator; flags in SWARM, such as --help
+	cargo run --release --locked -p quorate-tests --bin swarm -- $(SWARM)
 
 tidy: ## Runs the checks of the code's own shape
 	cargo nextest run --locked --workspace --profile tidy

@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".quorate.v1.Frame")
         .bytes(".quorate.v1.Piece")
         .build_transport(true)
+        .codec_path("crate::codec::Codec")
         .compile_fds(descriptors)?;
     Ok(())
 }

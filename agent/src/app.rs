@@ -187,6 +187,7 @@ fn build(config: Config, shutdown: &Shutdown) -> Result<Agent, Failure> {
         me,
         aggregators: renewer.aggregators.subscribe(),
         tls: renewer.identity.shown(),
+        life: renewer.identity.lives(),
         expired: renewer.expired.clone(),
         rounds: inbox,
         answerer: Answerer::new(renewer.identity.shown(), sampling, recorder, shutdown.clone()),

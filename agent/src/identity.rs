@@ -41,7 +41,7 @@ pub struct Identity {
     /// The node's name.
     pub name: String,
     shown: watch::Sender<Arc<ClientConfig>>,
-    life: Life,
+    life: watch::Sender<Life>,
 }
 
 /// How long a certificate is good.
@@ -58,7 +58,7 @@ impl Identity {
     pub fn load(paths: IdentityPaths) -> Result<Identity, LoadError> {
         paths.finish()?;
         let (tls, name, life) = read(&paths)?;
-        Ok(Identity { paths, name, shown: watch::Sender::new(tls), life })
+        Ok(Identity { paths, name, shown: watch::Sender::new(tls), life: watch::Sender::new(life) })
     }
 
     /// What is shown to aggregators, now and later.
@@ -68,7 +68,12 @@ impl Identity {
 
     /// How long it is good.
     pub fn life(&self) -> Life {
-        self.life
+        *self.life.borrow()
+    }
+
+    /// The same, now and later.
+    pub fn lives(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
     }
 
     /// Keeps another certificate: on disk, so that it would survive a power cut, and then here.
@@ -82,8 +87,8 @@ impl Identity {
     pub fn refresh(&mut self) -> Result<(), LoadError> {
         self.paths.finish()?;
         let (tls, _, life) = read(&self.paths)?;
-        if life != self.life {
-            self.life = life;
+        if life != self.life() {
+            self.life.send_replace(life);
             self.shown.send_replace(tls);
         }
         Ok(())

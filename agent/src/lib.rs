@@ -23,6 +23,7 @@ pub mod renew;
 pub mod sample;
 pub mod send;
 pub mod session;
+pub mod skew;
 pub mod spool;
 #[cfg(test)]
 mod testing;

@@ -17,6 +17,8 @@ use quorate_common::error::chain;
 use quorate_common::model::time::WallTime;
 use quorate_common::rng::Rng;
 use quorate_common::shutdown::Shutdown;
+use quorate_common::tls::{client_config, load_certificates};
+use quorate_proto::probe::clock_of;
 use quorate_proto::renew::{RenewError, rejoin, renew};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +107,10 @@ impl Renewer {
                 Step::Wait(wait) => tokio::select! {
                     () = shutdown.asked() => return,
                     () = tokio::time::sleep(wait) => continue,
-                    () = self.expired.notified() => Step::Rejoin,
+                    () = self.expired.notified() => {
+                        self.compare_clocks().await;
+                        Step::Rejoin
+                    }
                 },
                 step => step,
             };
@@ -128,6 +133,20 @@ impl Renewer {
                     }
                 }
             }
+        }
+    }
+
+    /// Our certificate has expired by another clock than ours: says how far they are apart.
+    async fn compare_clocks(&self) {
+        let roots = load_certificates(&self.identity.paths.roots);
+        let Ok(tls) = roots.and_then(|roots| client_config(&roots, None)).map(Arc::new) else { return };
+        for address in self.addresses(true) {
+            let Some(skew) = clock_of(&address, tls.clone(), &*self.clock).await else { continue };
+            if skew.is_sure() {
+                let local = self.clock.now().wall;
+                tracing::warn!(class = "action", address, %skew, %local, "clock skew: this machine's clock differs");
+            }
+            return;
         }
     }
 

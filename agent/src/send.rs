@@ -10,7 +10,9 @@ pub use standing::Standing;
 
 use crate::answer::Answerer;
 use crate::encode::{Cutter, Round};
+use crate::identity::Life;
 use crate::session::{Effect, Holding, Introduction, Session, SessionError};
+use crate::skew::Doubt;
 use crate::spool::{Keeper, Spool};
 use quorate_common::backoff::Backoff;
 use quorate_common::clock::Clock;
@@ -94,6 +96,8 @@ pub struct Sender {
     /// The certificate to show and the roots to trust. When it changes, the session moves to a connection that
     /// shows the new one.
     pub tls: watch::Receiver<Arc<ClientConfig>>,
+    /// How long that certificate is good.
+    pub life: watch::Receiver<Life>,
     /// Who is told that the aggregator holds our certificate for expired.
     pub expired: Arc<Notify>,
     /// Rounds as they are sampled.
@@ -179,6 +183,9 @@ impl Sender {
         self.standing.send_modify(|standing| standing.peer = None);
         if ended.says_expired() {
             self.expired.notify_one();
+        }
+        if let Some(doubt) = Doubt::of(ended, *self.life.borrow(), self.clock.now().wall) {
+            tracing::warn!(class = "action", address, %doubt, "clock skew?");
         }
         let now = self.clock.now().boot;
         let again = if std::mem::take(&mut self.was_live) && !ended.is_refusal() {

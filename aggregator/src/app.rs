@@ -2,6 +2,7 @@
 
 mod authority;
 mod certificate;
+mod change;
 mod doors;
 mod reload;
 mod status;

@@ -10,7 +10,7 @@
 
 mod cli;
 mod command;
-mod config;
+pub mod config;
 mod confirm;
 mod conn;
 mod output;

@@ -49,6 +49,8 @@ impl Shutdown {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = StopOnPanic { name, shutdown: self.clone(), done: false };
+        // What an async block takes and then awaits has two places in it; a pointer may.
+        let task = Box::pin(task);
         drop(self.tasks.spawn(async move {
             let mut stop = stop;
             task.await;
@@ -62,6 +64,7 @@ impl Shutdown {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = StopOnPanic { name, shutdown: self.clone(), done: false };
+        let task = Box::pin(task);
         drop(tokio::spawn(async move {
             let mut stop = stop;
             task.await;

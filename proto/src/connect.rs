@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use quorate_common::tls::TlsError;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -152,6 +153,22 @@ async fn dial(
     }
     first.unwrap_or(Ok(&[]))?;
     Ok(TokioIo::new(stream))
+}
+
+/// What TLS itself has to say of an error, if it had a part in it.
+pub fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let tls = error.downcast_ref().or_else(|| {
+            // An I/O error hides what it carries from `source`.
+            error.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+        });
+        if tls.is_some() {
+            return tls;
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Tries the addresses of the target that are of the same family.

@@ -1,10 +1,11 @@
 //! The wire of Quorate: everything about bytes between programs, and nothing else.
 //!
 //! [`v1`] holds the generated messages, services and clients. [`convert`] turns messages into values of
-//! the model and back, and names the field that is wrong. [`connect`] dials the channel that they travel on;
+//! the model and back, and names the field that is wrong; [`codec`] writes and reads the bytes. [`connect`] dials the channel that they travel on;
 //! [`enrol`] gets the [`identity`] that is shown there and [`renew`] the next one; [`probe`] walks the way for a
 //! doctor.
 
+pub mod codec;
 pub mod connect;
 pub mod convert;
 pub mod enrol;

@@ -9,13 +9,15 @@
 //! to half a second and half the round trip, and says so.
 
 use crate::connect::{self, Options};
+use crate::v1;
+use crate::v1::enrolment_service_client::EnrolmentServiceClient;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
 use quorate_common::model::time::{BootTime, WallTime};
 use quorate_common::terminal::finding::Finding;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,6 +74,9 @@ impl Part {
             }
             Part::Tls => "check that a Quorate aggregator listens there, and nothing stands between",
             Part::Accepted if says(&["unavailable", "not within"]) => "look at the aggregator's log",
+            Part::Accepted if says(&["CertificateExpired", "BadCertificate"]) => {
+                "check the clocks of both machines; then when this node's certificate expires"
+            }
             Part::Accepted => "the certificate is revoked, expired or of another cluster: enrol again",
         }
     }
@@ -120,25 +125,52 @@ impl Probe {
                 }
             }
         };
-        let clock = self.skew.map(|skew| clock_finding(&self.address, skew));
+        let clock = self.skew.map(|skew| skew.finding(&self.address));
         self.steps.iter().map(step).chain(clock).collect()
     }
 }
 
-/// The verdict on a difference of clocks: a warning only when it is surely too large.
-fn clock_finding(address: &str, skew: Skew) -> Finding {
-    let direction = if skew.ms < 0 { "behind" } else { "ahead of" };
-    let text = format!(
-        "{:.1} s {direction} the aggregator, within {:.1} s (from the Date of an answer)",
-        skew.ms.unsigned_abs() as f64 / 1000.0,
-        skew.error_ms as f64 / 1000.0
-    );
-    let name = format!("{address} clock");
-    let surely = Duration::from_millis(skew.ms.unsigned_abs().saturating_sub(skew.error_ms));
-    if surely > SKEW_MAX {
-        return Finding::warning(name, text).advise("have both machines follow a time server (NTP)");
+impl Skew {
+    /// Whether it is too large, however wrong the measurement is.
+    pub fn is_sure(self) -> bool {
+        Duration::from_millis(self.ms.unsigned_abs().saturating_sub(self.error_ms)) > SKEW_MAX
     }
-    Finding::ok(name, text)
+
+    /// The verdict: a warning only when it is surely too large.
+    fn finding(self, address: &str) -> Finding {
+        let (name, text) = (format!("{address} clock"), format!("{self} (from the Date of an answer)"));
+        if self.is_sure() {
+            return Finding::warning(name, text).advise("have both machines follow a time server (NTP)");
+        }
+        Finding::ok(name, text)
+    }
+}
+
+impl Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.ms < 0 { "behind" } else { "ahead of" };
+        let (seconds, error) = (self.ms.unsigned_abs() as f64 / 1000.0, self.error_ms as f64 / 1000.0);
+        write!(f, "{seconds:.1} s {direction} the aggregator, within {error:.1} s")
+    }
+}
+
+/// The finding on the clock of an aggregator, from its enrolment port, which asks for no certificate: where ours is
+/// refused, nobody else tells the time. `None` when it does not answer either.
+pub async fn clock_finding(enrolment: &str, tls: Arc<ClientConfig>, clock: &dyn Clock) -> Option<Finding> {
+    clock_of(enrolment, tls, clock).await.map(|skew| skew.finding(enrolment))
+}
+
+/// How far our clock is from that of an aggregator, by its enrolment port.
+pub async fn clock_of(enrolment: &str, tls: Arc<ClientConfig>, clock: &dyn Clock) -> Option<Skew> {
+    let ask = async {
+        let channel = connect::channel(enrolment, tls, Options::CALL).await.ok()?;
+        let start = clock.now();
+        // A challenge costs nothing, and is not answered.
+        let answer = EnrolmentServiceClient::new(channel).challenge(v1::ChallengeRequest {}).await.ok()?;
+        let end = clock.now();
+        skew(answer.metadata(), (start.boot, end.boot), end.wall)
+    };
+    tokio::time::timeout(STEP_TIMEOUT, ask).await.ok().flatten()
 }
 
 /// Walks to the aggregator at `address` and stops where the way ends.
@@ -307,7 +339,7 @@ mod tests {
             (2600, 500, Level::Warning, "2.6 s ahead of the aggregator, within 0.5 s"),
             (-90_000, 700, Level::Warning, "90.0 s behind the aggregator, within 0.7 s"),
         ] {
-            let finding = clock_finding("a:1", Skew { ms, error_ms });
+            let finding = Skew { ms, error_ms }.finding("a:1");
             assert_eq!(finding.level, level, "{ms}");
             assert!(finding.text.starts_with(text), "{}", finding.text);
         }

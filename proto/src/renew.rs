@@ -6,7 +6,7 @@
 //!   certificate expired  Challenge, Rejoin on the enrolment port; the server is trusted by our roots
 //! ```
 
-use crate::connect::{self, ConnectError};
+use crate::connect::{self, ConnectError, tls_error};
 use crate::enrol::{ANSWER_BYTES_MAX, CALL_TIMEOUT};
 use crate::identity::{IdentityError, IdentityPaths, Issued, Pending};
 use crate::status::reason;
@@ -70,19 +70,7 @@ impl RenewError {
 /// Whether TLS ended because the other side holds our certificate for expired.
 pub fn is_expired(error: &(dyn std::error::Error + 'static)) -> bool {
     use rustls::AlertDescription::CertificateExpired;
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| {
-            // An I/O error hides what it carries from `source`.
-            let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
-            inner.downcast_ref::<rustls::Error>()
-        });
-        if matches!(tls, Some(rustls::Error::AlertReceived(CertificateExpired))) {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    matches!(tls_error(error), Some(rustls::Error::AlertReceived(CertificateExpired)))
 }
 
 /// Asks for the certificate that follows the one in `tls`, which is that of `name`.

@@ -15,6 +15,7 @@ use crate::wire::{Outcome, Tally, relay};
 use anyhow::{Context, ensure};
 use quorate_agent::answer::Answerer;
 use quorate_agent::encode::{Cutter, Round};
+use quorate_agent::identity::Life;
 use quorate_agent::sample::{self, Outlet};
 use quorate_agent::send::{Sender, Standing};
 use quorate_agent::session::Introduction;
@@ -133,6 +134,8 @@ async fn stretch(plan: &Plan, number: u32, server: &Server, shutdown: &Shutdown)
         me,
         aggregators,
         tls: tls.clone(),
+        // Longer than any stretch: nothing is renewed here.
+        life: watch::channel(Life { begins: WallTime(0), ends: WallTime(i64::MAX) }).1,
         expired: Arc::default(),
         rounds: inbox,
         answerer: Answerer::new(tls, idle(shutdown)?, None, shutdown.clone()),

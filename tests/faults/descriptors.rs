@@ -1,14 +1,16 @@
-//! An aggregator that may open 64 files and has 65 agents: who is in stays in, the rest waits, and all are in once
-//! there is room.
+//! An aggregator that may open 64 files and has 65 agents: who is in stays in, the rest is turned away at once, and
+//! all are in once there is room.
 
 use quorate_proto::v1::Role;
-use quorate_tests::cluster::{Cluster, UP_MAX};
+use quorate_tests::cluster::{Cluster, UP_MAX, now};
 use quorate_tests::swarm::mix::Mix;
 use quorate_tests::swarm::{Callers, Identity, Plan, Profile, Swarm};
 use quorate_tests::{Programs, programs};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 const FILES: usize = 64;
 /// Whoever comes first fits, and both together do not.
@@ -32,6 +34,24 @@ fn swarm(cluster: &Cluster, identities: Vec<Identity>) -> Swarm {
     Swarm::start(&plan, identities)
 }
 
+/// Until a caller is refused: some files come free now and then, by those who try in vain.
+async fn turned_away(door: &str) {
+    let refused = async {
+        loop {
+            let began = now();
+            let mut caller = TcpStream::connect(door).await.unwrap();
+            let patience = Duration::from_secs(2);
+            // Whoever is accepted and says nothing is not closed before the deadline of the handshake.
+            let read = tokio::time::timeout(patience, caller.read(&mut [0])).await;
+            if matches!(read, Ok(Ok(0) | Err(_))) {
+                return now().since(began);
+            }
+        }
+    };
+    let after = tokio::time::timeout(UP_MAX, refused).await.expect("somebody is turned away");
+    assert!(after < Duration::from_secs(1), "{after:?}");
+}
+
 #[tokio::test]
 async fn an_aggregator_out_of_files_sheds_and_is_whole_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -49,6 +69,10 @@ async fn an_aggregator_out_of_files_sheds_and_is_whole_again() {
     };
     tokio::time::timeout(UP_MAX, said).await.expect("it says what it lacks");
     assert!(second.live() + first.live() < FILES, "{} and {}", second.live(), first.live());
+    // Nobody is left to wait: a connection is made by the kernel, and closed by the aggregator.
+    turned_away(&cluster.doors.grpc).await;
+    let status = cluster.status().await;
+    assert!(status.refused.get("descriptors").copied() > Some(0), "{:?}", status.refused);
     // Whoever is in is served, and so are people.
     let acked = second.counts().acks;
     assert_eq!(cluster.list().await.len(), FIRST + SECOND);

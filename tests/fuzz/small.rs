@@ -16,7 +16,7 @@ use target::Target;
 /// Drawn inputs of each target.
 const RUNS: u64 = 2_000;
 /// And not longer than this: together less than ten seconds, however slow the machine is.
-const TIME_MAX: Duration = Duration::from_millis(450);
+const TIME_MAX: Duration = Duration::from_millis(400);
 const SEED: u64 = 1;
 
 #[test]

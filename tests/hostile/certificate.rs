@@ -3,10 +3,13 @@
 use crate::forge::{Leaf, Stolen, client};
 use crate::raw::{self, Raw, from, plain, rest};
 use crate::siege::Siege;
+use crate::weak;
+use quorate_proto::v1::MemberRole;
 use quorate_tests::door::Files;
 use rcgen::ExtendedKeyUsagePurpose;
 use rustls::ClientConfig;
 use rustls::client::Resumption;
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,6 +106,40 @@ async fn rows_6_to_8_dates_and_purpose(siege: &Siege, stolen: &Stolen) {
     }
 }
 
+/// An agent whose certificate is not valid yet, by the clock here, which both programs have: it doubts the clocks,
+/// and its doctor tells how far they are apart.
+async fn row_7_an_agent_doubts_the_clocks(siege: &Siege, stolen: &Stolen) {
+    let cluster = &siege.cluster;
+    cluster.enrol("early", MemberRole::Observer, "").await;
+    let Files { cert, key, .. } = cluster.node_files("early");
+    let leaf = Leaf { not_before: 3600, not_after: 7200, ..Leaf::of("spiffe://quorate/agent/early") };
+    let (chain_pem, key_pem) = stolen.sign_pem(&leaf);
+    std::fs::write(cert, chain_pem).unwrap();
+    std::fs::write(key, key_pem).unwrap();
+    let agent = cluster.start_agent("early");
+    let doubts = async {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            let log = agent.log();
+            if let Some(line) = log.lines().find(|line| line.contains("clock skew?")) {
+                return line.to_owned();
+            }
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(20), doubts).await.expect("it doubts the clocks");
+    for part in ["our certificate was refused for its dates: valid from 20", " until 20", ", local time 20"] {
+        assert!(line.contains(part), "{line}");
+    }
+    drop(agent);
+    let dir = cluster.agent_dir("early");
+    let args = [OsStr::new("doctor"), OsStr::new("--json"), OsStr::new("--dir"), dir.as_os_str()];
+    let ended = cluster.run_agent("doctor-early", &args).await;
+    for part in ["is not valid before 20", "check the clocks of both machines", " the aggregator, within "] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+}
+
 async fn row_9_names(siege: &Siege, stolen: &Stolen) {
     let long = format!("spiffe://quorate/agent/{}", "a".repeat(4096));
     let cases: [&[&str]; 9] = [
@@ -189,10 +226,12 @@ async fn rows_1_to_13() {
     row_3_no_certificate(&siege, &stolen).await;
     rows_4_and_5_foreign_authorities(&siege, &stolen).await;
     rows_6_to_8_dates_and_purpose(&siege, &stolen).await;
+    row_7_an_agent_doubts_the_clocks(&siege, &stolen).await;
     row_9_names(&siege, &stolen).await;
     row_10_names_that_are_no_text(&siege, &stolen).await;
     row_11_no_resumption(&siege).await;
     row_12_chains(&siege, &stolen).await;
     row_13_other_keys(&siege, &stolen).await;
+    weak::row_13_weak_signatures_and_keys(&siege).await;
     siege.end("certificates").await;
 }

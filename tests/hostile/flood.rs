@@ -1,7 +1,7 @@
 //! Rows 23 to 26, 28 and 29, and of row 79 the descriptors: whoever does too much of something.
 
 use crate::forge::client;
-use crate::raw::{Closed, Raw, from, plain};
+use crate::raw::{Closed, Raw, from, plain, rest};
 use crate::siege::{Siege, resident};
 use crate::wire::{self, frame};
 use quorate_proto::v1;
@@ -143,7 +143,8 @@ async fn row_29_heads_without_messages(siege: &Siege) {
     assert!(grown <= 16 << 20, "grew by {grown} bytes");
 }
 
-/// Without descriptors nobody gets in, and nothing spins: a line in five seconds says so, and who is in stays.
+/// Without descriptors whoever comes is closed at once, and nothing spins: a line in five seconds says so, and who is
+/// in stays.
 async fn row_79_no_descriptors(siege: &Siege) {
     let pid = siege.cluster.aggregator.pid;
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
@@ -151,19 +152,14 @@ async fn row_79_no_descriptors(siege: &Siege) {
     // It inherited ours.
     let maximum = getrlimit(Resource::Nofile).maximum;
     let old = prlimit(process, Resource::Nofile, Rlimit { current: Some(open), maximum }).unwrap();
-    let waiting: Vec<TcpStream> = {
-        let mut waiting = Vec::new();
-        for _ in 0..5 {
-            waiting.push(plain(from(79), siege.grpc()).await.unwrap());
-        }
-        waiting
-    };
     let errors = |status: v1::GetStatusResponse| status.doors[0].accept_errors;
     let (before, begin) = (cpu_ticks(pid), quorate_tests::cluster::now());
-    let mut look = tokio::time::interval(Duration::from_millis(250));
+    let mut look = tokio::time::interval(Duration::from_millis(50));
+    let mut callers: Vec<TcpStream> = Vec::new();
     let failing = tokio::time::timeout(Duration::from_secs(20), async {
         while errors(siege.cluster.status().await) < 20 {
             look.tick().await;
+            callers.push(plain(from(79), siege.grpc()).await.unwrap());
         }
     });
     failing.await.expect("accepting fails");
@@ -171,10 +167,14 @@ async fn row_79_no_descriptors(siege: &Siege) {
     assert!(took >= Duration::from_millis(1500), "it backs off: twenty failures in {took:?}");
     let busy = Duration::from_millis(10 * (cpu_ticks(pid) - before));
     assert!(busy < took / 2, "{busy:?} of {took:?}: it spins");
+    for caller in &mut callers {
+        let (bytes, after) = rest(caller).await;
+        assert!(bytes.is_empty() && after < Duration::from_secs(5), "closed without a word, in {after:?}");
+    }
     let said = siege.cluster.aggregator.log().matches("failed to accept connections").count();
     assert!((1..=2).contains(&said), "{said} lines");
     prlimit(process, Resource::Nofile, old).unwrap();
-    drop(waiting);
+    siege.until_counted("descriptors", 10).await;
     assert_eq!(siege.raw(79).await.call(1, HEALTH, b"").await.status().0, 0, "it goes on by itself");
 }
 

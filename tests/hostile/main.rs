@@ -24,4 +24,5 @@ mod identity;
 mod raw;
 mod siege;
 mod token;
+mod weak;
 mod wire;

@@ -11,6 +11,7 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use std::time::Duration;
 
 const ENROL: &str = "/quorate.v1.EnrolmentService/Enrol";
+const REJOIN: &str = "/quorate.v1.EnrolmentService/Rejoin";
 const REFUSED: &str = "token was not accepted";
 
 async fn token(siege: &Siege, name: &str, seconds: Option<i64>) -> Token {
@@ -129,6 +130,22 @@ async fn row_18_requests_that_ask_for_more(siege: &Siege, stolen: &Stolen) {
     assert_eq!(answer.status().0, 0, "the token was not spent");
 }
 
+/// A challenge that nobody made, and a good one that is answered with nothing.
+async fn rejoining_without_proof(siege: &Siege, stolen: &Stolen) {
+    let mut raw = raw(siege, stolen, 183).await;
+    let made_up = v1::RejoinRequest { nonce: vec![7; 56], csr: good_csr(), ..v1::RejoinRequest::default() };
+    let expect = (3, "nonce is not of this aggregator, or older than 60s".to_owned());
+    assert_eq!(raw.call(1, REJOIN, &made_up.encode_to_vec()).await.status(), expect);
+    siege.until_refused("rejoin_challenge", 0).await;
+    let before = siege.refused("unauthenticated").await;
+    let challenge = raw.call(3, "/quorate.v1.EnrolmentService/Challenge", b"").await;
+    let nonce = v1::ChallengeResponse::decode(&challenge.content[5..]).unwrap().nonce;
+    let bare = v1::RejoinRequest { nonce, csr: good_csr(), ..v1::RejoinRequest::default() };
+    let expect = (16, "the old certificate or its signature was not accepted".to_owned());
+    assert_eq!(raw.call(5, REJOIN, &bare.encode_to_vec()).await.status(), expect);
+    siege.until_refused("unauthenticated", before).await;
+}
+
 #[tokio::test]
 async fn rows_17_and_18() {
     let siege = Siege::begin(50, &[]).await;
@@ -136,6 +153,7 @@ async fn rows_17_and_18() {
     row_17_tokens_that_are_not_good(&siege, &stolen).await;
     row_17_guesses(&siege, &stolen).await;
     row_18_requests_that_ask_for_more(&siege, &stolen).await;
+    rejoining_without_proof(&siege, &stolen).await;
     siege.end("tokens").await;
 }
 

@@ -8,8 +8,9 @@ use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::time::WallTime;
 use quorate_common::tls::{self, Credential, peer_identity};
 use quorate_proto::connect::{self, channel};
-use quorate_proto::v1::GetHealthRequest;
+use quorate_proto::v1::admin_service_client::AdminServiceClient;
 use quorate_proto::v1::cluster_service_client::ClusterServiceClient;
+use quorate_proto::v1::{GetHealthRequest, ListAuditRequest};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::pki_types::ServerName;
 use std::process::Stdio;
@@ -20,9 +21,12 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
 use tokio_rustls::TlsConnector;
 use tonic::Code;
+use tonic::transport::Channel;
 
 /// Nothing here takes a second; a machine under load may need many.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+const CONFIG: &str = "aggregator.toml";
 
 struct Aggregator {
     dir: tempfile::TempDir,
@@ -44,10 +48,13 @@ impl Aggregator {
             trust_domain: "quorate".into(),
         };
         let made = init(&options, now()).await.unwrap();
+        std::fs::write(dir.path().join(CONFIG), "[limits.door]\nconnections_max = 100\n").unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
             .args(["run", "--listen-grpc", "127.0.0.1:0", "--listen-enrol", "127.0.0.1:0"])
             .args(["--log-format", "json", "--stop-on-stdin-eof", "--dir"])
             .arg(&options.dir)
+            .arg("--config")
+            .arg(dir.path().join(CONFIG))
             .env("QUORATE_EVALUATE__QUORUM_NEED", "{ default = 2 }")
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -83,12 +90,30 @@ impl Aggregator {
         kill_process(pid, Signal::HUP).unwrap();
     }
 
-    /// How a call ends that shows this credential.
-    async fn call(&self, own: Credential) -> Result<(), Code> {
+    /// Reloads with this configuration, and gives what the audit log says of it then.
+    async fn reload_with(&mut self, text: &str) -> String {
+        std::fs::write(self.dir.path().join(CONFIG), text).unwrap();
+        self.hang_up();
+        let line = self.line_with(r#""action":"reload""#).await;
+        assert_eq!(line["event"], "audit");
+        let request = ListAuditRequest { action: "reload".into(), page_size: 1, ..Default::default() };
+        let mut service = AdminServiceClient::new(self.channel(self.admin()).await);
+        let newest = service.list_audit(request).await.unwrap().into_inner().lines.remove(0);
+        assert_eq!((newest.actor.as_str(), newest.subject.as_str()), ("local", "configuration"));
+        assert_eq!(line["detail"], newest.detail);
+        newest.detail
+    }
+
+    async fn channel(&self, own: Credential) -> Channel {
         let roots = tls::load_certificates(&self.made.paths.admin_roots).unwrap();
         let config = Arc::new(tls::client_config(&roots, Some(own)).unwrap());
-        let channel = channel(&self.address, config, connect::Options::CALL).await.unwrap();
-        let call = ClusterServiceClient::new(channel).get_health(GetHealthRequest::default()).await;
+        channel(&self.address, config, connect::Options::CALL).await.unwrap()
+    }
+
+    /// How a call ends that shows this credential.
+    async fn call(&self, own: Credential) -> Result<(), Code> {
+        let call =
+            ClusterServiceClient::new(self.channel(own).await).get_health(GetHealthRequest::default()).await;
         call.map(drop).map_err(|status| status.code())
     }
 
@@ -149,6 +174,27 @@ async fn another_server_certificate_is_shown_and_a_broken_one_is_not() {
     assert_eq!((line["event"].as_str(), line["level"].as_str()), (Some("reloaded"), Some("info")));
     assert_eq!(aggregator.shown().await, other.spki_sha256);
     assert_eq!(aggregator.call(aggregator.admin()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn the_audit_log_says_what_a_reload_changed() {
+    let mut aggregator = Aggregator::start().await;
+    let before = "[limits.door]\nconnections_max = 100\n";
+    assert_eq!(aggregator.reload_with(before).await, "nothing changed");
+    let after = "[limits.door]\nconnections_max = 7\n[limits.rejoin]\nattempts_max = 3\n";
+    let expect = "limits.door.connections_max: 100 → 7, limits.rejoin.attempts_max: 10 → 3";
+    assert_eq!(aggregator.reload_with(after).await, expect);
+    let told = aggregator.reload_with("[limits.door]\nconnections_max = 0\n").await;
+    assert!(told.starts_with("refused, the old stays: configuration: "), "{told}");
+    assert!(told.contains("`limits.door.connections_max` is 0"), "{told}");
+    let told = aggregator.reload_with(&format!("{after}[identity]\nperson_leaf_s = 86400\n")).await;
+    assert_eq!(told, "needs a restart: identity");
+    let paths = aggregator.made.paths.clone();
+    let authority = Authority::load(&paths.authority).unwrap();
+    let other = authority.issue_server("agg", &["127.0.0.1".to_owned()], now()).unwrap();
+    std::fs::write(&paths.server_chain, &other.chain_pem).unwrap();
+    std::fs::write(&paths.server_key, other.key_pem.as_bytes()).unwrap();
+    assert_eq!(aggregator.reload_with(after).await, "another certificate");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub const ENROLMENT: &[(&str, &str)] = &[
     ("/quorate.v1.EnrolmentService/Challenge", "Ok"),
     (
         "/quorate.v1.EnrolmentService/Rejoin",
-        "InvalidArgument nonce is not of this aggregator, or older than 60 s",
+        "InvalidArgument nonce is not of this aggregator, or older than 60s",
     ),
 ];
 

@@ -21,9 +21,11 @@ use quorate_common::error::chain;
 use quorate_common::telemetry::{Colour, colour_choice};
 use quorate_common::terminal::finding::{Finding, Report};
 use quorate_common::terminal::mark::Marks;
-use quorate_proto::probe::probe;
+use quorate_common::tls;
+use quorate_proto::probe::{clock_finding, probe};
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the configuration turned out to be; with errors in it, the defaults stand in for it.
 pub struct Examined {
@@ -97,12 +99,32 @@ async fn reach(config: &Config, identity: &identity::Identity, clock: &dyn Clock
         (Ok(_), Err(error)) => vec![Finding::failed("aggregators", format!("not tried: {error}"))],
         (Ok(addresses), Ok(tls)) => {
             let mut findings = Vec::new();
+            let mut tells_time = false;
             for address in addresses {
-                findings.extend(probe(&address, tls.clone(), clock).await.findings());
+                let probe = probe(&address, tls.clone(), clock).await;
+                tells_time |= probe.skew.is_some();
+                findings.extend(probe.findings());
+            }
+            if !tells_time {
+                findings.extend(time_elsewhere(&config.state_dir, clock).await);
             }
             findings
         }
     }
+}
+
+/// Where nobody lets us in, the enrolment port still tells the time: a wrong clock is a reason to be refused.
+async fn time_elsewhere(state_dir: &Path, clock: &dyn Clock) -> Option<Finding> {
+    let paths = enrol::paths(state_dir);
+    let roots = tls::load_certificates(&paths.roots).ok()?;
+    let config = Arc::new(tls::client_config(&roots, None).ok()?);
+    for address in enrol::read_addresses(&paths.enrolment).ok()? {
+        let finding = clock_finding(&address, config.clone(), clock).await;
+        if finding.is_some() {
+            return finding;
+        }
+    }
+    None
 }
 
 const ENROL: &str = "run the line that `quorate token create --node NAME` prints";

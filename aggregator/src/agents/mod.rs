@@ -5,16 +5,16 @@
 //! that happens again and again, for then two hosts have one identity. Questions travel over the session, answers come back over another connection and meet their question here.
 
 pub mod delivery;
+mod question;
 mod swap;
 
+pub use question::{Question, Questions};
 pub use swap::Arrival;
 
 use delivery::Delivery;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
-use quorate_common::model::session::{
-    AggregatorMessage, Rate, RecorderRange, Request, RequestKind, Response, ResponseBody,
-};
+use quorate_common::model::session::{AggregatorMessage, Request, Response, ResponseBody};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,34 +34,6 @@ const SAMPLES_MAX: usize = 100_000;
 
 /// Parts of one answer.
 const PARTS_MAX: usize = 1024;
-/// What is asked of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// What is asked.
-    pub kind: RequestKind,
-    /// What of the recorder; only for that kind.
-    pub range: Option<RecorderRange>,
-    /// Which rate; only with [`RequestKind::SetRate`].
-    pub rate: Option<Rate>,
-}
-
-impl From<RequestKind> for Question {
-    fn from(kind: RequestKind) -> Question {
-        Question { kind, range: None, rate: None }
-    }
-}
-
-impl From<RecorderRange> for Question {
-    fn from(range: RecorderRange) -> Question {
-        Question { range: Some(range), ..RequestKind::Recorder.into() }
-    }
-}
-
-impl From<Rate> for Question {
-    fn from(rate: Rate) -> Question {
-        Question { rate: Some(rate), ..RequestKind::SetRate.into() }
-    }
-}
 
 /// Whoever asked gives up at the deadline, and says so. Letting go of the question at the same moment could be
 /// first, and would look as if the program stopped.
@@ -105,7 +77,7 @@ pub struct Attached {
     /// The ledgers of the node.
     pub delivery: Arc<Delivery>,
     /// Questions to send.
-    pub questions: mpsc::Receiver<AggregatorMessage>,
+    pub questions: Questions,
     /// Says why this session has to end, when it has to.
     pub ended: oneshot::Receiver<Ended>,
     /// How often within a minute sessions of this node took over from one another, if that is too often.
@@ -246,7 +218,7 @@ struct Node {
 
 struct Current {
     number: u64,
-    questions: mpsc::Sender<AggregatorMessage>,
+    questions: question::Queue,
     ended: oneshot::Sender<Ended>,
 }
 
@@ -288,7 +260,7 @@ impl Owner {
 
     fn attach(&mut self, node: NodeId, arrival: Arrival) -> Attached {
         self.next += 1;
-        let (questions, inbox) = mpsc::channel(QUESTIONS_MAX);
+        let (questions, inbox) = question::queue(QUESTIONS_MAX);
         let (end, ended) = oneshot::channel();
         let node = self.nodes.entry(node).or_default();
         let older = node.session.replace(Current { number: self.next, questions, ended: end });
@@ -324,7 +296,7 @@ impl Owner {
         let id = self.next;
         let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         let request = AggregatorMessage::Request(Request { id, kind, deadline_ms, rate, range });
-        if session.questions.try_send(request).is_err() {
+        if session.questions.try_send(Box::new(request)).is_err() {
             reply.send(Err(Refused::Busy)).ok();
             return;
         }
@@ -401,6 +373,7 @@ fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
 mod tests {
     use super::*;
     use quorate_common::model::process::ProcessRow;
+    use quorate_common::model::session::RequestKind;
     use quorate_common::model::time::BootTime;
 
     const NODE: NodeId = NodeId(1);

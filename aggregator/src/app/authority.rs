@@ -57,7 +57,9 @@ fn refuse_if_needed(paths: &StatePaths) -> Result<(), Failure> {
 }
 
 fn note(paths: &StatePaths, action: &'static str, now: WallTime) -> Result<(), Failure> {
-    with_registry(paths, async |registry| registry.note_local(action, now).await)
+    with_registry(paths, async |registry| {
+        registry.note_local(action, ("authority", String::new()), now).await
+    })
 }
 
 fn with_registry<T>(

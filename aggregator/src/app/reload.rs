@@ -7,8 +7,11 @@
 //!                               └─ no ──→ nothing changes; what is wrong is told, and shown by the status
 //!   registry ─→ read again, whatever the rest is like: it says who was revoked
 //! ```
+//!
+//! What came of it stands in the audit log, too, key by key.
 
 use super::certificate::Certificate;
+use super::change::changes;
 use super::doors::Advertised;
 use super::{Loading, configure};
 use crate::config::Config;
@@ -77,7 +80,11 @@ impl Reload {
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
                     self.reload_registry().await;
+                    let (config, validities) = (self.config.clone(), self.certificate.validities());
+                    let shown = validities.borrow().clone();
                     let taken = self.take();
+                    let is_other = *validities.borrow() != shown;
+                    self.note(&config, is_other, &taken).await;
                     self.tell(taken);
                     self.notifier.tell(&[State::Ready]);
                 }
@@ -116,6 +123,27 @@ impl Reload {
             shown.since = now;
             shown.files = files.to_vec();
         });
+    }
+
+    /// Who may send a signal is on this machine; what changed is compared with what was in force.
+    async fn note(&self, before: &Config, is_other: bool, taken: &Result<Vec<&'static str>, Wrong>) {
+        let detail = match taken {
+            Err((what, text)) => format!("refused, the old stays: {what}: {text}"),
+            Ok(needs_restart) => {
+                let changed = changes(before, &self.config);
+                let certificate = if is_other { "another certificate" } else { "" };
+                let later = needs_restart.join(", ");
+                let later = if later.is_empty() { later } else { format!("needs a restart: {later}") };
+                let parts = [changed.as_str(), certificate, &later];
+                let told = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+                if told.is_empty() { "nothing changed".to_owned() } else { told }
+            }
+        };
+        let noted =
+            self.registry.note_local("reload", ("configuration", detail), self.clock.now().wall).await;
+        if let Err(error) = noted {
+            tracing::error!(class = "failure", error = chain(&error), "failed to write the audit log");
+        }
     }
 
     fn tell(&self, taken: Result<Vec<&'static str>, Wrong>) {

@@ -1,6 +1,6 @@
 //! Every limit by its key: what it may be, and what is counted when it bites.
 
-use super::{AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, Limits, Reason};
+use super::{AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, Limits, Reason, RejoinLimits};
 use std::ops::RangeInclusive;
 
 /// One limit as it is checked and shown.
@@ -20,6 +20,8 @@ pub struct Bound {
 const COUNT: RangeInclusive<u64> = 1..=10_000_000;
 /// The longest deadline: a day.
 const TIME_MS: RangeInclusive<u64> = 1..=86_400_000;
+/// How long somebody may have been away: ten years.
+const AWAY_S: RangeInclusive<u64> = 1..=315_360_000;
 const BYTES: RangeInclusive<u64> = 1024..=64 * 1024 * 1024;
 /// What HTTP/2 can say of a window.
 const WINDOW: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
@@ -27,8 +29,9 @@ const WINDOW: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
 impl Limits {
     /// All of them, in the order of the configuration.
     pub fn bounds(&self) -> Vec<Bound> {
-        let Limits { door, http2, call, agent, enrol } = self;
-        [door.bounds(), http2.bounds(), call.bounds(), agent.bounds(), enrol.bounds()].concat()
+        let Limits { door, http2, call, agent, enrol, rejoin } = self;
+        [door.bounds(), http2.bounds(), call.bounds(), agent.bounds(), enrol.bounds(), rejoin.bounds()]
+            .concat()
     }
 }
 
@@ -146,6 +149,27 @@ impl EnrolLimits {
             bound("limits.enrol.tries_window_ms", self.tries_window_ms, TIME_MS, tries),
             bound("limits.enrol.addresses_max", self.addresses_max, COUNT, tries),
             bound("limits.enrol.message_bytes_max", self.message_bytes_max, BYTES, Reason::MessageBytes),
+        ]
+    }
+}
+
+impl RejoinLimits {
+    fn bounds(&self) -> Vec<Bound> {
+        let (attempts, challenge) = (Reason::RejoinAttempts, Reason::RejoinChallenge);
+        // Beyond the most that a chain of ours ever has, each certificate is only work.
+        let chain = 1..=16;
+        vec![
+            bound("limits.rejoin.expired_s_max", self.expired_s_max, AWAY_S, Reason::RejoinExpired),
+            bound("limits.rejoin.challenge_life_ms", self.challenge_life_ms, TIME_MS, challenge),
+            bound("limits.rejoin.attempts_max", self.attempts_max, COUNT, attempts),
+            bound("limits.rejoin.attempts_window_ms", self.attempts_window_ms, TIME_MS, attempts),
+            bound("limits.rejoin.nodes_max", self.nodes_max, COUNT, attempts),
+            bound(
+                "limits.rejoin.chain_certificates_max",
+                self.chain_certificates_max,
+                chain,
+                Reason::Unauthenticated,
+            ),
         ]
     }
 }

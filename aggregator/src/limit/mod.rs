@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   caller ─→ door ─→ http2 ─→ call ─→ a service
-//!                                └───→ agent (a session), enrol (a token)
+//!                                └───→ agent (a session), enrol (a token), rejoin (an expired certificate)
 //! ```
 //!
 //! The values stand here and nowhere else; what obeys them takes the newest when a connection, a call or a session
@@ -11,12 +11,14 @@
 
 mod bound;
 mod bucket;
+mod counted;
 mod reason;
 mod refusal;
 mod slots;
 
 pub use bound::Bound;
 pub use bucket::Bucket;
+pub use counted::{counted, reason};
 pub use reason::Reason;
 pub use refusal::Refusals;
 pub use slots::{Slot, Slots};
@@ -42,6 +44,8 @@ pub struct Limits {
     pub agent: AgentLimits,
     /// What whoever has a token may do.
     pub enrol: EnrolLimits,
+    /// What a node may do that was away until its certificate expired.
+    pub rejoin: RejoinLimits,
 }
 
 /// The section `[limits.door]`.
@@ -160,6 +164,25 @@ pub struct EnrolLimits {
     pub message_bytes_max: u32,
 }
 
+/// The section `[limits.rejoin]`. Everything is counted by node, not by address: a whole fleet may come back from
+/// behind one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RejoinLimits {
+    /// How long ago a certificate may have expired; its node is enrolled again after that.
+    pub expired_s_max: u32,
+    /// How long a challenge is good for.
+    pub challenge_life_ms: u32,
+    /// Proven attempts of one node.
+    pub attempts_max: u32,
+    /// For this long; then it may try again.
+    pub attempts_window_ms: u32,
+    /// Nodes whose attempts are remembered; beyond them every attempt is one too many.
+    pub nodes_max: u32,
+    /// Certificates of the chain that is shown.
+    pub chain_certificates_max: u32,
+}
+
 impl Default for DoorLimits {
     fn default() -> Self {
         DoorLimits {
@@ -234,6 +257,20 @@ impl Default for EnrolLimits {
             tries_window_ms: 60_000,
             addresses_max: 4096,
             message_bytes_max: 32 * 1024,
+        }
+    }
+}
+
+impl Default for RejoinLimits {
+    fn default() -> Self {
+        RejoinLimits {
+            expired_s_max: 30 * 24 * 3600,
+            challenge_life_ms: 60_000,
+            attempts_max: 10,
+            attempts_window_ms: 60_000,
+            nodes_max: 100_000,
+            // Leaf, intermediate and the same signed by an older root, with room.
+            chain_certificates_max: 4,
         }
     }
 }

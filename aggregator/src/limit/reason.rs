@@ -7,6 +7,8 @@ words! {
     Reason {
         /// The port is full.
         Connections = "connections",
+        /// This process may open no more files.
+        Descriptors = "descriptors",
         /// Too many of this address have no certificate.
         Address = "address",
         /// It began with something else than TLS.
@@ -85,5 +87,11 @@ words! {
         IdentityFlapping = "identity_flapping",
         /// Too many failed tries to enrol, or another thing of which there is no more.
         Tries = "tries",
+        /// A node rejoins too often, or too many do at once.
+        RejoinAttempts = "rejoin_attempts",
+        /// A rejoining node answers a challenge too late, or one that was never made.
+        RejoinChallenge = "rejoin_challenge",
+        /// A rejoining node was away for too long.
+        RejoinExpired = "rejoin_expired",
     }
 }

@@ -3,7 +3,7 @@
 use super::watch::{Watcher, queue};
 use crate::agents::Agents;
 use crate::identity::roster::{Held, Roster};
-use crate::limit::{Current, Reason, Refusals, Slots};
+use crate::limit::{Current, Reason, Refusals, Slots, counted};
 use crate::peer::Peer;
 use crate::query::resource::usage;
 use crate::query::series::Source;
@@ -170,8 +170,7 @@ impl ClusterService for Clusters {
         let limits = self.limits.borrow().call;
         let slot = self.watchers.take(limits.watchers_max).ok_or_else(|| {
             let text = format!("too many read along, the limit is {}", limits.watchers_max);
-            self.refusals.refuse(Reason::Watchers, peer.address, &text);
-            Status::resource_exhausted(text)
+            counted(Reason::Watchers, Status::resource_exhausted(text))
         })?;
         let (updates, outbox) = queue(&limits, slot);
         let watcher = Watcher {

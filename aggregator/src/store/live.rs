@@ -195,9 +195,12 @@ impl NodeRow {
         newest
     }
 
-    /// Series that are live.
+    /// Series that are live. What is beyond the quota is no series here, only a column that is passed over.
     pub fn series_count(&self) -> usize {
-        self.read(|columns| columns.retired.iter().filter(|retired| !**retired).count())
+        self.read(|columns| {
+            let all = columns.columns.iter().zip(&columns.retired);
+            all.filter(|(column, retired)| column.id.is_some() && !**retired).count()
+        })
     }
 
     fn read<T>(&self, look: impl FnOnce(&Columns) -> T) -> T {
@@ -309,6 +312,18 @@ mod tests {
         row.retire(&[0]);
         row.apply(WallTime(30), &[1], &[]);
         assert_eq!(values(&row), [(6, 0.0)]);
+    }
+
+    #[test]
+    fn counts_what_is_kept() {
+        let row = row();
+        row.begin();
+        assert_eq!(row.series_count(), 0);
+        row.register(&columns(0, 0, &[Some(5), None, Some(6)]), &|_| None);
+        row.register(&columns(1, 3, &[None, None]), &|_| None);
+        assert_eq!(row.series_count(), 2, "three are beyond the quota");
+        row.retire(&[0, 1]);
+        assert_eq!(row.series_count(), 1, "one that was not counted cannot leave");
     }
 
     #[test]

@@ -282,7 +282,13 @@ impl ClusterService for Fake {
             components: vec![component],
             resources: vec![usage(ResourceType::Cpu, 12.5, None), memory],
             delivery: Some(Delivery { collected: 1000, stored: 900, dropped_by_cause, series: 120 }),
-            identity: None,
+            identity: Some(NodeIdentity {
+                generation: 3,
+                enrolled: at(86_400),
+                certified: at(3600),
+                revoked: None,
+                frozen: (name == "n3").then(|| at(60)).flatten(),
+            }),
         }))
     }
 

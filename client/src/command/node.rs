@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::quantity::{bytes, parse_duration};
 use crate::table::{Table, left, right};
 use crate::text::{Style, Text};
-use crate::view::{Delivery, NodeDetail, ResourceUsage, Stamp};
+use crate::view::{Delivery, NodeDetail, NodeIdentity, ResourceUsage, Stamp};
 use quorate_common::model::node::HostFacts;
 use std::time::Duration;
 
@@ -73,6 +73,7 @@ fn draw(detail: &NodeDetail, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
     if let Some(facts) = &detail.node.facts {
         lines.extend(host(facts));
     }
+    lines.extend(detail.identity.iter().flat_map(identity));
     if let Some(delivery) = &detail.delivery {
         lines.extend(samples(delivery));
     }
@@ -117,6 +118,20 @@ fn host(facts: &HostFacts) -> Vec<Text> {
         field("agent").with(Style::Plain, &facts.agent_version),
     ];
     lines.extend(facts.missing_rights.iter().map(|right| field("may not").with(Style::Warn, right)));
+    lines
+}
+
+/// Which of its keys is in use, since when, and why it is let in no longer.
+fn identity(identity: &NodeIdentity) -> Vec<Text> {
+    let dated = |word: &str, at: Option<Stamp>| at.map(|at| format!(", {word} {at}")).unwrap_or_default();
+    let NodeIdentity { generation, enrolled, certified, revoked, frozen } = identity;
+    let text =
+        format!("generation {generation}{}{}", dated("certified", *certified), dated("enrolled", *enrolled));
+    let mut lines = vec![field("identity").with(Style::Plain, text)];
+    let frozen = frozen.map(|at| format!("frozen {at}: its key was used in two places"));
+    for why in [revoked.map(|at| format!("revoked {at}")), frozen].into_iter().flatten() {
+        lines.push(field("").with(Style::Bad, why));
+    }
     lines
 }
 
@@ -215,6 +230,7 @@ n2  ▲ degraded
   hardware  8 CPUs (A CPU), 16.0 GiB
   agent     0.1.0
   may not   read /proc/1/io
+  identity  generation 3, certified 2026-11-20T18:06:05.000Z, enrolled 2026-11-19T19:06:05.000Z
   series    120
   samples   1000 collected = 900 stored + 60 dropped + 40 in flight
   dropped   60: too old
@@ -227,6 +243,32 @@ n2  ▲ degraded
   clock      ▲ degraded  offset_ms=3000 response_time_ms=1
 "
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_is_let_in_no_longer_is_marked() {
+        let conn = Fake::default().serve().await;
+        let (mut output, results, _) = captured(Format::Table);
+        run(&still("n3"), &conn, &mut output).await.unwrap();
+        let expect = "enrolled 2026-11-19T19:06:05.000Z\n            \
+                      frozen 2026-11-20T19:05:05.000Z: its key was used in two places\n";
+        assert!(results.text().contains(expect), "{}", results.text());
+        let mut identity = NodeIdentity {
+            generation: 1,
+            enrolled: None,
+            certified: None,
+            revoked: Some(Stamp::from_secs(0)),
+            frozen: None,
+        };
+        let shown = |one: &NodeIdentity| {
+            super::identity(one).iter().map(|line| line.paint(false)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&identity),
+            ["  identity  generation 1", "            revoked 1970-01-01T00:00:00.000Z"]
+        );
+        identity.revoked = None;
+        assert_eq!(shown(&identity).len(), 1);
     }
 
     #[tokio::test]
@@ -248,5 +290,9 @@ n2  ▲ degraded
         assert_eq!(json["resources"][0].get("current_used"), None);
         assert_eq!(json["components"][0]["details"]["offset_ms"], "3000");
         assert_eq!(json["delivery"]["dropped_by_cause"]["too_old"], 60);
+        assert_eq!(
+            (json["identity"]["generation"].as_u64(), json["identity"].get("frozen")),
+            (Some(3), None)
+        );
     }
 }

@@ -240,6 +240,14 @@ impl From<v1::Delivery> for view::Delivery {
     }
 }
 
+impl From<v1::NodeIdentity> for view::NodeIdentity {
+    fn from(message: v1::NodeIdentity) -> Self {
+        let v1::NodeIdentity { generation, enrolled, certified, revoked, frozen } = message;
+        let [enrolled, certified, revoked, frozen] = [enrolled, certified, revoked, frozen].map(stamp);
+        view::NodeIdentity { generation, enrolled, certified, revoked, frozen }
+    }
+}
+
 impl From<v1::QueryLatestResponse> for view::LatestList {
     fn from(message: v1::QueryLatestResponse) -> Self {
         let series = message.series.into_iter().map(|series| view::LatestSeries {

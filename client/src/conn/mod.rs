@@ -82,6 +82,7 @@ impl Connection {
             components: convert::all(answer.components),
             resources: convert::all(answer.resources),
             delivery: answer.delivery.map(Into::into),
+            identity: answer.identity.map(Into::into),
         })
     }
 

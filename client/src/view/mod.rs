@@ -14,7 +14,9 @@ pub use audit::{AuditLine, AuditList};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };
-pub use node::{ComponentHealth, Delivery, Node, NodeDetail, NodeList, Process, ProcessList, ResourceUsage};
+pub use node::{
+    ComponentHealth, Delivery, Node, NodeDetail, NodeIdentity, NodeList, Process, ProcessList, ResourceUsage,
+};
 pub use series::{LatestList, LatestSeries, Number, RecentList, RecentSeries, Sample, series_name};
 pub use token::{CreatedToken, Token, TokenList};
 

@@ -48,6 +48,23 @@ pub struct NodeDetail {
     pub resources: Vec<ResourceUsage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
+    /// Absent of a node that was declared and has not enrolled yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<NodeIdentity>,
+}
+
+/// The keys and certificates of a node.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeIdentity {
+    pub generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrolled: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certified: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Stamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Stamp>,
 }
 
 /// How one part of a node does.

@@ -1,6 +1,7 @@
 //! What people and the service manager write: selectors, configuration, labels, quantities, statuses.
 
 use super::{Target, directory, ended, texts, way};
+use quorate::config::{ConfigError as ClientError, Partial};
 use quorate_aggregator::query::selector::{Selector, labels_of};
 use quorate_common::config::{ConfigError, Environment, load};
 use quorate_common::model::label::{Labels, check_metric_name};
@@ -23,6 +24,7 @@ pub fn targets() -> Vec<Target> {
             seeds: || config_seeds("aggregator"),
             words: TOML,
         },
+        Target { name: "client_config", run: client_config, seeds: client_seeds, words: CLIENT },
         Target {
             name: "labels",
             run: labels,
@@ -182,6 +184,51 @@ fn config_seeds(program: &str) -> Vec<Vec<u8>> {
     let plain: Vec<&str> = shipped_text.lines().map(|line| line.strip_prefix('#').unwrap_or(line)).collect();
     let odd = "[sample]\nintervals_ms = { cpu = 100, memory = 10000 }\n[log]\nlevel = \"debug\"\n";
     vec![shipped, plain.join("\n").into_bytes(), odd.as_bytes().to_vec()]
+}
+
+const CLIENT: &[&[u8]] = &[
+    b"address = ",
+    b"timeout = ",
+    b"ca = ",
+    b"\"",
+    b"[",
+    b"]",
+    b":",
+    b"::1",
+    b":7443",
+    b"65536",
+    b"ms",
+    b"#",
+];
+
+fn client_config(input: &[u8]) -> u64 {
+    let file = written("client", input);
+    match Partial::load(&file) {
+        Ok(read) => {
+            let address = read.address.as_ref().map(|address| {
+                assert!(address.port != 0 && !address.host.is_empty(), "{address:?}");
+                assert_eq!(address.to_string().parse().as_ref(), Ok(address), "one spelling");
+                address.host.len().ilog2()
+            });
+            let beside =
+                [&read.ca, &read.cert, &read.key].map(|file| file.as_ref().map(|file| file.is_absolute()));
+            assert!(
+                beside.iter().all(|is_absolute| *is_absolute != Some(false)),
+                "beside the file: {read:?}"
+            );
+            u64::from(address.unwrap_or(0)) << 1 | u64::from(read.timeout.is_some())
+        }
+        Err(ClientError::File(error)) => judged(&file, &error),
+        Err(error) => panic!("a file is judged without its credential: {error}"),
+    }
+}
+
+fn client_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "address = \"aggregator.example:7443\"\nca = \"ca.crt\"\ncert = \"client.crt\"\nkey = \"/k/client.key\"\n",
+        "address = \"[::1]:9\"\ntimeout = \"10s\"\n",
+        "address = \"a:b\"\ntimeout = 10\nport = 1\n",
+    ])
 }
 
 /// Lines of `name=value`, and the first line is a metric.

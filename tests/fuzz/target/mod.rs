@@ -3,8 +3,10 @@
 //! A target panics where a promise is broken. Its number says how an input ended: equal ways, equal numbers.
 
 mod access;
+mod disk;
 mod kernel;
 mod local;
+mod rejoin;
 mod wire;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,7 +24,8 @@ pub struct Target {
 
 /// All of them.
 pub fn all() -> Vec<Target> {
-    [wire::targets(), access::targets(), local::targets(), kernel::targets()].into_iter().flatten().collect()
+    let near = [access::targets(), rejoin::targets(), local::targets(), disk::targets(), kernel::targets()];
+    [wire::targets()].into_iter().chain(near).flatten().collect()
 }
 
 /// The number of a way: letters only, so that the same message about another value is the same way.

@@ -101,8 +101,7 @@ fn options_table(text: &mut String, options: &[Item]) {
 /// What a value is counted in, or what it is.
 fn unit(key: &str, kind: &str) -> String {
     let words = |all: Vec<&str>| all.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-    let named =
-        [("_per_s", "per second"), ("_ms", "milliseconds"), ("_bytes", "bytes"), ("_leaf_s", "seconds")];
+    let named = [("_per_s", "per second"), ("_ms", "milliseconds"), ("_bytes", "bytes"), ("_s", "seconds")];
     let unit = named.iter().find(|(part, _)| format!("{key}_").contains(&format!("{part}_")));
     match (unit, kind) {
         (Some((_, unit)), _) => (*unit).to_owned(),

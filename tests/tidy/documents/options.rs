@@ -58,6 +58,7 @@ pub const PROGRAMS: &[Program] = &[
             ("identity::Config", "aggregator/src/identity/config.rs"),
             ("Limits", "aggregator/src/limit/mod.rs"),
             ("DoorLimits", "aggregator/src/limit/mod.rs"),
+            ("RejoinLimits", "aggregator/src/limit/mod.rs"),
             ("Http2Limits", "aggregator/src/limit/mod.rs"),
             ("CallLimits", "aggregator/src/limit/mod.rs"),
             ("AgentLimits", "aggregator/src/limit/mod.rs"),

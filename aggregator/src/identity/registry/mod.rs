@@ -141,15 +141,15 @@ impl Registry {
         self.pool.close().await;
     }
 
-    /// Writes that something was done on this machine.
-    pub async fn note_local(&self, action: &'static str, now: WallTime) -> Result<(), RegistryError> {
+    /// Writes that something was done on this machine, to what, and what else there is to say.
+    pub async fn note_local(
+        &self,
+        action: &'static str,
+        (subject, detail): (&str, String),
+        now: WallTime,
+    ) -> Result<(), RegistryError> {
         let change = self.pool.begin().await?;
-        self.commit(
-            change,
-            Audit { actor: "local", action, subject: "authority", detail: String::new() },
-            now,
-        )
-        .await
+        self.commit(change, Audit { actor: "local", action, subject, detail }, now).await
     }
 
     /// Writes the audit line, commits, and publishes.

@@ -4,6 +4,7 @@
 //! A refused token is refused with one and the same text, whatever is wrong with it; the reason is in our
 //! log only. The request is checked before the token is looked at, so that a broken one costs no token.
 
+mod attempts;
 mod rejoin;
 mod tries;
 
@@ -128,7 +129,8 @@ impl EnrolmentService for Enrolment {
         request: Request<v1::RejoinRequest>,
     ) -> Result<Response<v1::RejoinResponse>, Status> {
         let address = address(&request)?;
-        let issued = self.rejoin.admit(request.into_inner(), address, self.clock.now()).await;
+        let limits = self.limits.borrow().rejoin;
+        let issued = self.rejoin.admit(request.into_inner(), (address, &limits), self.clock.now()).await;
         let issued = issued.inspect_err(|status| {
             tracing::warn!(%address, reason = status.message(), "rejoining refused");
         })?;

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Nothing is kept for a caller who has not proven a key: nonces carry their own seal. Limits are counted by
-//! node, not by address: a whole fleet may come back from behind one.
+//! node, not by address: a whole fleet may come back from behind one. They stand in `[limits.rejoin]`.
 
+use super::attempts::Attempts;
 use crate::identity::ca::Request as CertificateRequest;
 use crate::identity::generation::Shown;
 use crate::identity::registry::{Claim, Registry};
 use crate::identity::roster::{Denied, Seen};
+use crate::limit::{Reason, RejoinLimits, counted, millis};
 use crate::serve::issue::Issuer;
 use crate::serve::renew::refused;
 use aws_lc_rs::hmac;
@@ -25,25 +27,13 @@ use quorate_proto::v1;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Status;
 
-/// How long a challenge is good for.
-const NONCE_LIFE: Duration = Duration::from_secs(60);
 const NONCE_HEAD: usize = 24;
 const NONCE_BYTES: usize = NONCE_HEAD + 32;
-/// A node that was away for longer is enrolled again.
-const EXPIRED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Proven attempts of one node within [`WINDOW`].
-const ATTEMPTS_MAX: u32 = 10;
-const WINDOW: Duration = Duration::from_secs(60);
-/// Nodes whose attempts are remembered.
-const NODES_MAX: usize = 100_000;
-/// Leaf, intermediate and the same signed by an older root, with room.
-const CHAIN_MAX: usize = 4;
 
 /// Lets nodes back in.
 pub(super) struct Rejoin {
@@ -51,13 +41,13 @@ pub(super) struct Rejoin {
     issuer: Issuer,
     /// Seals nonces; another with each start.
     seal: hmac::Key,
-    attempts: Mutex<HashMap<Arc<str>, (BootTime, u32)>>,
+    attempts: Attempts,
 }
 
 impl Rejoin {
     pub(super) fn new(registry: Registry, issuer: Issuer) -> Result<Rejoin, NoRandomness> {
         let seal = hmac::Key::new(hmac::HMAC_SHA256, Secret::random(32)?.expose());
-        Ok(Rejoin { registry, issuer, seal, attempts: Mutex::default() })
+        Ok(Rejoin { registry, issuer, seal, attempts: Attempts::default() })
     }
 
     /// A number that nobody could know before.
@@ -74,19 +64,21 @@ impl Rejoin {
     pub(super) async fn admit(
         &self,
         asked: v1::RejoinRequest,
-        address: SocketAddr,
+        (address, limits): (SocketAddr, &RejoinLimits),
         now: Now,
     ) -> Result<v1::Issued, Status> {
-        if !self.is_fresh(&asked.nonce, now.boot) {
-            return Err(Status::invalid_argument("nonce is not of this aggregator, or older than 60 s"));
+        let life = millis(limits.challenge_life_ms);
+        if !self.is_fresh(&asked.nonce, life, now.boot) {
+            let text = format!("nonce is not of this aggregator, or older than {life:?}");
+            return Err(counted(Reason::RejoinChallenge, Status::invalid_argument(text)));
         }
         let request = CertificateRequest::parse(&asked.csr)
             .map_err(|invalid| Status::invalid_argument(invalid.to_string()))?;
-        let certificate = self.prove(&asked).map_err(|reason| {
+        let certificate = self.prove(&asked, limits).map_err(|reason| {
             tracing::warn!(%address, reason, "a rejoining node proves nothing");
             Status::unauthenticated("the old certificate or its signature was not accepted")
         })?;
-        self.judge(&certificate, now)?;
+        self.judge(&certificate, limits, now)?;
         let name = &certificate.identity.name;
         let generation = certificate.generation;
         let generation =
@@ -99,7 +91,7 @@ impl Rejoin {
         self.issuer.issue(&request, (Role::Agent, name, Some(generation)), now.wall)
     }
 
-    fn is_fresh(&self, nonce: &[u8], now: BootTime) -> bool {
+    fn is_fresh(&self, nonce: &[u8], life: Duration, now: BootTime) -> bool {
         if nonce.len() != NONCE_BYTES {
             return false;
         }
@@ -107,15 +99,19 @@ impl Rejoin {
         let Some(made) = head.first_chunk::<8>().map(|bytes| BootTime(u64::from_be_bytes(*bytes))) else {
             return false;
         };
-        hmac::verify(&self.seal, head, tag).is_ok() && now.since(made) < NONCE_LIFE
+        hmac::verify(&self.seal, head, tag).is_ok() && now.since(made) < life
     }
 
     /// The certificate, if our authority signed it and the caller holds its key. That it has expired is no matter.
-    fn prove(&self, asked: &v1::RejoinRequest) -> Result<PeerCertificate, &'static str> {
+    fn prove(
+        &self,
+        asked: &v1::RejoinRequest,
+        limits: &RejoinLimits,
+    ) -> Result<PeerCertificate, &'static str> {
         let chain = certificates_from_pem(asked.certificate_chain_pem.as_bytes(), "request");
         let chain = chain.map_err(|_| "no certificate that can be read")?;
         let (leaf, above) = chain.split_first().ok_or("no certificate")?;
-        if chain.len() > CHAIN_MAX {
+        if chain.len() > limits.chain_certificates_max as usize {
             return Err("too long a chain");
         }
         let certificate = peer_identity(&chain).map_err(|_| "no single spiffe id")?;
@@ -150,16 +146,13 @@ impl Rejoin {
 
     /// Whether the owner of this certificate may come back. It has proven its key, and may know why not.
     #[allow(clippy::result_large_err, reason = "a status is what tonic answers with")]
-    fn judge(&self, certificate: &PeerCertificate, now: Now) -> Result<(), Status> {
-        if !self.count(&certificate.identity.name, now.boot) {
-            return Err(Status::resource_exhausted("too many attempts of this node, wait a minute"));
+    fn judge(&self, certificate: &PeerCertificate, limits: &RejoinLimits, now: Now) -> Result<(), Status> {
+        if !self.attempts.count(&certificate.identity.name, now.boot, limits) {
+            let text =
+                format!("too many attempts of this node, wait {:?}", millis(limits.attempts_window_ms));
+            return Err(counted(Reason::RejoinAttempts, Status::resource_exhausted(text)));
         }
-        let not_after = certificate.not_after;
-        let end = i64::try_from(EXPIRED_MAX.as_nanos()).unwrap_or(i64::MAX);
-        if now.wall > WallTime(not_after.0.saturating_add(end)) {
-            let text = format!("certificate expired at {not_after}, more than 30 days ago: enrol again");
-            return Err(Status::failed_precondition(text));
-        }
+        check_age(certificate.not_after, limits, now.wall)?;
         let roster = self.registry.roster().borrow().clone();
         match roster.authorize(certificate, Seen { opened: now.wall, now: now.wall }) {
             // The registry judges once more, and freezes a copy.
@@ -167,18 +160,35 @@ impl Rejoin {
             Err(denied) => Err(Status::unauthenticated(denied.to_string())),
         }
     }
+}
 
-    /// Counts a proven attempt; whether it was within the limit.
-    fn count(&self, name: &Arc<str>, now: BootTime) -> bool {
-        let mut map = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= NODES_MAX {
-            map.retain(|_, (since, _)| now.since(*since) < WINDOW);
-        }
-        let (since, attempts) = map.entry(name.clone()).or_insert((now, 0));
-        if now.since(*since) >= WINDOW {
-            (*since, *attempts) = (now, 0);
-        }
-        *attempts += 1;
-        *attempts <= ATTEMPTS_MAX
+/// Refuses a certificate that expired too long ago.
+#[allow(clippy::result_large_err, reason = "a status is what tonic answers with")]
+fn check_age(not_after: WallTime, limits: &RejoinLimits, now: WallTime) -> Result<(), Status> {
+    let away_ns = i64::from(limits.expired_s_max) * 1_000_000_000;
+    if now <= WallTime(not_after.0.saturating_add(away_ns)) {
+        return Ok(());
+    }
+    let days = f64::from(limits.expired_s_max) / 86_400.0;
+    let text = format!("certificate expired at {not_after}, more than {days} days ago: enrol again");
+    Err(counted(Reason::RejoinExpired, Status::failed_precondition(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit;
+    use tonic::Code;
+
+    #[test]
+    fn who_was_away_for_too_long_is_told_and_counted() {
+        let limits = RejoinLimits { expired_s_max: 86_400, ..RejoinLimits::default() };
+        let day = |days: i64| WallTime(days * 86_400 * 1_000_000_000);
+        assert!(check_age(day(10), &limits, day(11)).is_ok());
+        assert!(check_age(WallTime(i64::MAX), &limits, day(11)).is_ok());
+        let late = check_age(day(10), &limits, WallTime(day(11).0 + 1)).unwrap_err();
+        assert_eq!(late.code(), Code::FailedPrecondition);
+        let text = "certificate expired at 1970-01-11T00:00:00.000Z, more than 1 days ago: enrol again";
+        assert_eq!((late.message(), limit::reason(&late)), (text, Some(Reason::RejoinExpired)));
     }
 }

@@ -8,7 +8,7 @@
 //! A server of tonic's own would tell nobody why it dropped a connection, and could not change its limits.
 
 use super::Connection;
-use crate::limit::{Http2Limits, Limits, Reason, Refusals, millis};
+use crate::limit::{self, Http2Limits, Limits, Reason, Refusals, millis};
 use crate::peer::Peer;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -18,6 +18,7 @@ use quorate_common::error::chain;
 use quorate_common::shutdown::Shutdown;
 use std::convert::Infallible;
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -58,7 +59,8 @@ pub async fn serve<S, F>(
                     Some((of, service)) if Arc::ptr_eq(of, limits) => service.clone(),
                     _ => built.insert((limits.clone(), build(limits))).1.clone(),
                 };
-                connections.spawn(carry(connection, service, stop.clone()));
+                // In a box it has one place, not one in each of the futures that hand it on.
+                connections.spawn(carry(Box::pin(connection), service, stop.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -70,7 +72,7 @@ pub async fn serve<S, F>(
         .ok();
 }
 
-async fn carry<S>(connection: Connection, service: S, stop: Shutdown)
+async fn carry<S>(connection: Pin<Box<Connection>>, service: S, stop: Shutdown)
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -78,7 +80,8 @@ where
     let (peer, refusals) = (connection.peer().clone(), connection.counters().refusals().clone());
     let builder = builder(&connection.limits().http2);
     let caller = (peer.clone(), refusals.clone());
-    let service = service_fn(move |request| answer(service.clone(), caller.clone(), request));
+    // In a box, answering is gone once the answer has begun, however long its stream goes on.
+    let service = service_fn(move |request| Box::pin(answer(service.clone(), caller.clone(), request)));
     let mut served = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
     let ended = tokio::select! {
         ended = &mut served => ended,
@@ -131,8 +134,10 @@ where
 fn refusal(response: &Response) -> Option<(Reason, String)> {
     let status = Status::from_header_map(response.headers())?;
     let text = || status.message().to_owned();
-    if let Some(reason) = response.extensions().get::<Reason>() {
-        return Some((*reason, text()));
+    let extensions = response.extensions();
+    let said = extensions.get::<Reason>().copied();
+    if let Some(reason) = said.or_else(|| extensions.get::<Status>().and_then(limit::reason)) {
+        return Some((reason, text()));
     }
     let broken = ["protocol error", "failed to decode", "Unexpected EOF"];
     let reason = match status.code() {

@@ -2,6 +2,7 @@
 
 use crate::limit::{DoorLimits, Reason, Refusals, millis};
 use crate::peer::network;
+use quorate_proto::connect::tls_error;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -16,6 +17,9 @@ pub enum Refusal {
     /// The whole listener is full.
     #[error("too many connections, the limit is {0}")]
     Connections(u32),
+    /// There is no descriptor for it.
+    #[error("out of file descriptors")]
+    Descriptors,
     /// This address has too many connections without a certificate.
     #[error("too many connections from this address without a certificate, the limit is {0}")]
     Address(u32),
@@ -29,7 +33,7 @@ pub enum Refusal {
     #[error("closed before the TLS handshake")]
     Hung,
     /// The handshake failed: no certificate, a foreign one, an expired one, another protocol.
-    #[error("TLS handshake failed: {0}")]
+    #[error("TLS handshake failed: {}", plain(.0))]
     Tls(io::Error),
     /// The socket failed.
     #[error("socket failed: {0}")]
@@ -51,11 +55,29 @@ pub enum Refusal {
     Write(Duration),
 }
 
+/// What failed in a handshake. The library's own words are right for all but some, which name nothing that anybody
+/// could act on.
+fn plain(error: &io::Error) -> String {
+    use rustls::CertificateError::{self as Bad, BadSignature, Other};
+    match tls_error(error) {
+        Some(rustls::Error::InvalidCertificate(Other(cause))) => cause.to_string(),
+        Some(rustls::Error::InvalidCertificate(BadSignature)) => {
+            "a signature is wrong, or of a key that is not accepted, such as RSA below 2048 bits".to_owned()
+        }
+        Some(rustls::Error::InvalidCertificate(
+            Bad::UnsupportedSignatureAlgorithmContext { .. }
+            | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        )) => "the certificate is signed in a way that is not accepted, such as with SHA-1".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 impl Refusal {
     /// The word that it is counted under.
     pub(super) fn reason(&self) -> Reason {
         match self {
             Refusal::Connections(_) => Reason::Connections,
+            Refusal::Descriptors => Reason::Descriptors,
             Refusal::Address(_) => Reason::Address,
             Refusal::NotTls(_) => Reason::NotTls,
             Refusal::Slow(_) => Reason::HandshakeTimeout,

@@ -15,6 +15,7 @@ mod connection;
 mod http2;
 mod limit;
 mod meter;
+mod reserve;
 
 pub use crate::limit::DoorLimits as Limits;
 pub use crate::peer::{Peer, network};
@@ -28,6 +29,7 @@ use limit::{Addresses, Refusal};
 use quorate_common::clock::SystemClock;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::peer_identity;
+use reserve::Reserve;
 use rustix::net::sockopt;
 use rustls::ServerConfig;
 use std::convert::Infallible;
@@ -117,12 +119,18 @@ impl Listener {
         let Listener { name, tcp, shared } = self;
         let shared = Arc::new(shared);
         let mut handshakes = tokio::task::JoinSet::new();
+        let mut reserve = Reserve::take();
         loop {
             tokio::select! {
                 () = stop.asked() => break,
                 accepted = tcp.accept() => match accepted {
                     Ok((stream, address)) => shared.admit((stream, address), &ready, &mut handshakes),
-                    Err(error) => shared.back_off(name, &error).await,
+                    Err(error) => {
+                        for address in reserve.shed(&tcp, &error).await {
+                            shared.refuse(address, &Refusal::Descriptors);
+                        }
+                        shared.back_off(name, &error).await;
+                    }
                 },
                 Some(_) = handshakes.join_next() => {}
             }
