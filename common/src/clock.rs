@@ -11,13 +11,19 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Now;
 }
 
+/// The clock that counts on while the host sleeps, where there is one.
+#[cfg(target_os = "linux")]
+const SINCE_BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const SINCE_BOOT: ClockId = ClockId::Monotonic;
+
 /// The kernel's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let boot = nanoseconds(clock_gettime(ClockId::Boottime));
+        let boot = nanoseconds(clock_gettime(SINCE_BOOT));
         let wall = nanoseconds(clock_gettime(ClockId::Realtime));
         Now { boot: BootTime(boot.max(0).cast_unsigned()), wall: WallTime(wall) }
     }

@@ -44,10 +44,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Swaps two files or directories of one directory in one step, and returns when that would survive a power cut.
+#[cfg(target_os = "linux")]
 pub fn exchange(one: &Path, other: &Path) -> Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;
     sync_directory_of(one)
+}
+
+/// No other system can do that in one step.
+#[cfg(not(target_os = "linux"))]
+pub fn exchange(_: &Path, _: &Path) -> Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Makes a directory, and those above it, that only its owner may enter.

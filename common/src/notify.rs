@@ -22,6 +22,7 @@ use crate::shutdown::Shutdown;
 use std::fmt::Write;
 use std::future::Future;
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -98,7 +99,11 @@ impl Notifier {
     pub fn from_environment(environment: &Environment) -> Result<Notifier, NotifyError> {
         let Some(name) = environment.get("NOTIFY_SOCKET") else { return Ok(Notifier(None)) };
         let address = match name.strip_prefix('@') {
+            #[cfg(target_os = "linux")]
             Some(name) => SocketAddr::from_abstract_name(name),
+            // Only Linux has sockets without a file.
+            #[cfg(not(target_os = "linux"))]
+            Some(_) => return Err(NotifyError::Address(name.to_owned())),
             None if name.starts_with('/') => SocketAddr::from_pathname(name),
             None => return Err(NotifyError::Address(name.to_owned())),
         };

@@ -1,6 +1,5 @@
 //! Randomness behind a trait, so that a simulation with the same seed takes the same turns.
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::time::Duration;
 
 /// A source of random bytes.
@@ -28,23 +27,16 @@ pub trait Rng: Send {
     }
 }
 
-/// The kernel's, fit for keys and tokens.
+/// The cryptographic library's, fed by the system: fit for keys and tokens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemRng;
 
 impl Rng for SystemRng {
-    /// Ends the process if the kernel has none: whatever went on without would be guessable.
+    /// Ends the process if there are none: whatever went on without would be guessable.
     fn fill(&mut self, buffer: &mut [u8]) {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match getrandom(&mut buffer[filled..], GetRandomFlags::empty()) {
-                Ok(bytes) => filled += bytes,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    tracing::error!(%error, "the kernel gives no random bytes, stopping");
-                    std::process::abort();
-                }
-            }
+        if aws_lc_rs::rand::fill(buffer).is_err() {
+            tracing::error!("the system gives no random bytes, stopping");
+            std::process::abort();
         }
     }
 }

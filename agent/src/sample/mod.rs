@@ -17,12 +17,14 @@ mod collect;
 mod config;
 mod error;
 mod host;
+#[cfg(target_os = "linux")]
 mod keyed;
 mod rate;
 mod round;
 mod runner;
 mod schedule;
 mod sink;
+#[cfg(target_os = "linux")]
 mod text;
 mod ticker;
 
