@@ -137,6 +137,7 @@ impl AgentLimits {
             bound("limits.agent.interval_ms_max", self.interval_ms_max, interval, Reason::Interval),
             bound("limits.agent.hello_deadline_ms", self.hello_deadline_ms, TIME_MS, Reason::HelloTimeout),
             bound("limits.agent.answer_bytes_max", self.answer_bytes_max, BYTES, Reason::AnswerBytes),
+            bound("limits.agent.piece_bytes_max", self.piece_bytes_max as u64, BYTES, Reason::Decode),
         ]
     }
 }
