@@ -30,6 +30,7 @@ use quorate_common::rng::SystemRng;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::connect::{Options, channel};
 use quorate_tests::recording::{Player, Reader};
+use rustls::ClientConfig;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use tokio::sync::{mpsc, watch};
 /// Rounds that may wait for sending, as in the agent.
 const ROUNDS_MAX: usize = 4;
 /// From when everything is ready to the first round.
-const LEAD: Duration = Duration::from_secs(2);
+const LEAD: Duration = Duration::from_secs(1);
 /// All that was sent must be stored this soon.
 const STORED_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -66,6 +67,14 @@ pub struct Plan {
     pub window: u32,
 }
 
+/// One stretch and the node that is to send it.
+struct Enrolled {
+    number: u32,
+    node: String,
+    tls: Arc<ClientConfig>,
+    player: Player,
+}
+
 /// One stretch and the node that sends it.
 struct Stretch {
     node: String,
@@ -82,9 +91,15 @@ type Values = BTreeMap<Vec<(String, String)>, f64>;
 pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     let server = Server::start(&plan.aggregator, None).await?;
     let shutdown = Shutdown::new();
-    let mut stretches = Vec::new();
+    // No session waits for others to enrol: each lives for its stretch alone, as a real one begins with its first
+    // tick.
+    let mut enrolled = Vec::new();
     for number in 0..plan.stretches {
-        stretches.push(stretch(plan, number, &server, &shutdown).await?);
+        enrolled.push(enrol(plan, number, &server).await?);
+    }
+    let mut stretches = Vec::new();
+    for one in enrolled {
+        stretches.push(stretch(one, &server, &shutdown).await?);
     }
     let begin = BootTime(((SystemClock.now().boot + LEAD).0 / SECOND_NS + 1) * SECOND_NS);
     let mut feeds = Vec::new();
@@ -110,14 +125,20 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     Ok(windows.map(|((from, begun), (to, bytes))| Outcome::between(from, to, bytes.since(*begun))).sum())
 }
 
-/// Enrols a node and starts what an agent sends with.
-async fn stretch(plan: &Plan, number: u32, server: &Server, shutdown: &Shutdown) -> anyhow::Result<Stretch> {
+/// Enrols a node and finds its place in the recording.
+async fn enrol(plan: &Plan, number: u32, server: &Server) -> anyhow::Result<Enrolled> {
     let node = format!("replay-{number}");
     let mut player = Player::new(Reader::open(&plan.recording)?);
     let first = plan.first + number * plan.step;
     player
         .skip_ticks(first.checked_sub(plan.settle).context("no room to settle before the first window")?)?;
     let tls = server.enrol(&node).await?;
+    Ok(Enrolled { number, node, tls, player })
+}
+
+/// Starts what an agent sends with.
+async fn stretch(from: Enrolled, server: &Server, shutdown: &Shutdown) -> anyhow::Result<Stretch> {
+    let Enrolled { number, node, tls, player } = from;
     let target = channel(&server.grpc, tls.clone(), Options::AGENT).await?;
     let (address, tally) = relay(server, target, shutdown, None).await?;
     let meter = Meter::start(address).await?;

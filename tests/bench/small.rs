@@ -11,6 +11,7 @@ mod load;
 mod meter;
 mod peer;
 mod record;
+mod replay;
 #[allow(dead_code, reason = "the bench asks it more")]
 mod server;
 mod wire;
@@ -85,6 +86,26 @@ async fn few_bytes_say_it() {
     assert!(outcome.samples > 500 && outcome.changed > 0, "{outcome}");
     assert!(outcome.bytes_per_changed_cell() < 5.0, "{outcome}");
     assert!(outcome.overhead_bytes_per_tick() < 2000.0, "{outcome}");
+}
+
+/// A minute of a real host, in stretches that are over before a door asks whether anybody has called. Nothing has
+/// settled in so short a stretch: most of what is sent says what exists, so the gate is loose.
+#[tokio::test]
+async fn few_bytes_say_what_was_recorded() {
+    let plan = replay::Plan {
+        aggregator: env!("CARGO_BIN_EXE_aggregator").into(),
+        recording: Path::new(env!("CARGO_MANIFEST_DIR")).join("data/host-1h.qrec"),
+        first: 1,
+        step: 3,
+        stretches: 20,
+        settle: 1,
+        window: 3,
+    };
+    let outcome = replay::measure(&plan).await.unwrap();
+    figure("wire.recording.60", &outcome);
+    assert_eq!(outcome.ticks, u64::from(plan.stretches * plan.window), "{outcome}");
+    assert!(outcome.samples > 25_000 && outcome.changed > 2_500, "{outcome}");
+    assert!(outcome.bytes_per_changed_cell() < 5.0, "{outcome}");
 }
 
 #[tokio::test]
