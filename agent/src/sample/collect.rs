@@ -157,7 +157,7 @@ impl Collection {
         let mut held = Vec::new();
         for collector in &mut self.collectors {
             if due == Due::All || collector.round_due <= at.boot {
-                collector.round_due = following(at.boot, collector.pace.interval_ms());
+                collector.round_due = following(at.boot, collector.interval_ms(self.quick, self.rung));
             } else {
                 held.push(collector.group);
             }
@@ -169,9 +169,11 @@ impl Collection {
     pub fn sample(&mut self, at: Now, due: Due) -> Moment<'_> {
         let mut called: Vec<usize> = Vec::with_capacity(self.collectors.len());
         for (index, collector) in self.collectors.iter_mut().enumerate() {
-            let Some(every_ms) = collector.every_ms(self.quick, self.rung) else { continue };
+            if !collector.runs(self.rung) {
+                continue;
+            }
             if due == Due::All || collector.due <= at.boot {
-                collector.due = following(at.boot, every_ms);
+                collector.due = following(at.boot, collector.every_ms(self.quick, self.rung));
                 collector.runner.call(at);
                 called.push(index);
             }
@@ -195,7 +197,8 @@ impl Collection {
         self.quick = Quick { round_ms, tick_ms };
     }
 
-    /// Gives up what this rung says, or takes it back; of a rate that somebody asks for too. A collector that does
+    /// Gives up what this rung says, or takes it back; of a rate that somebody asks for too. The next
+    /// [`Collection::settle`] says so: what is sampled at another interval is another group. A collector that does
     /// not run keeps its series: they have no samples meanwhile.
     pub(super) fn give_up(&mut self, rung: Rung) {
         self.rung = rung;
@@ -260,21 +263,23 @@ impl Collection {
     }
 
     /// Moves the series of collectors whose interval changed to groups of their new interval, to be sampled in
-    /// the next round. Gives the distance between rounds that this takes.
+    /// the next round: for a rate, or because the budget stretches it. Gives the distance between rounds that this
+    /// takes, before the budget stretches it.
     pub fn settle(&mut self, now: BootTime) -> u32 {
         let mut round_ms = self.round_ms;
         for one in &mut self.collectors {
             one.pace.expire(now);
-            let interval_ms = one.pace.interval_ms();
-            round_ms = round_ms.min(interval_ms);
+            round_ms = round_ms.min(one.pace.interval_ms());
+            let interval_ms = one.interval_ms(self.quick, self.rung);
             if self.groups[one.group as usize].interval_ms != interval_ms {
                 let group = group_of(&mut self.groups, one.group, interval_ms);
                 self.book.regroup((one.group, group), &mut one.map);
                 (one.group, one.due, one.round_due) = (group, BootTime(0), BootTime(0));
             }
         }
-        if self.groups[self.own.group as usize].interval_ms != round_ms {
-            let group = group_of(&mut self.groups, self.own.group, round_ms);
+        let own_ms = round_ms.saturating_mul(self.rung.factor);
+        if self.groups[self.own.group as usize].interval_ms != own_ms {
+            let group = group_of(&mut self.groups, self.own.group, own_ms);
             self.book.regroup((self.own.group, group), &mut self.own.map);
             self.own.group = group;
         }
@@ -316,14 +321,22 @@ fn following(now: BootTime, interval_ms: u32) -> BootTime {
 }
 
 impl Collector {
-    /// How often it runs; `None` if it does not. A rate that somebody asks for counts only if the tap does not have
-    /// it more often already.
-    fn every_ms(&self, quick: Quick, rung: Rung) -> Option<u32> {
+    /// Whether it runs at all.
+    fn runs(&self, rung: Rung) -> bool {
+        rung.optional || CORE.contains(&self.name)
+    }
+
+    /// How often it runs. A rate that somebody asks for counts only if the tap does not have it more often already.
+    fn every_ms(&self, quick: Quick, rung: Rung) -> u32 {
         let is_quick = self.pace.usual_ms() <= quick.round_ms;
         let interval_ms = self.pace.interval_ms().min(if is_quick { quick.tick_ms } else { u32::MAX });
         let ticks = if self.name == "process" { rung.process_ticks } else { 1 };
-        let runs = rung.optional || CORE.contains(&self.name);
-        runs.then_some(interval_ms.saturating_mul(rung.factor * ticks))
+        interval_ms.saturating_mul(rung.factor * ticks)
+    }
+
+    /// How often what it says is sent, which is the interval of its group: never more often than it runs.
+    fn interval_ms(&self, quick: Quick, rung: Rung) -> u32 {
+        self.pace.interval_ms().saturating_mul(rung.factor).max(self.every_ms(quick, rung))
     }
 
     /// Takes over what it said, or that it failed; the log hears of a change only.
@@ -573,6 +586,86 @@ mod tests {
         assert_eq!(value(&rounds, "quorate_agent_budget_step", ""), 2);
         assert_eq!(value(&rounds, "quorate_agent_cpu_seconds_total", ""), 150);
         assert_eq!(value(&rounds, "quorate_agent_resident_memory_bytes", ""), 2);
+    }
+
+    #[test]
+    fn a_rung_moves_series_to_groups_of_the_interval_they_are_sampled_at() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let collectors = vec![every("cpu", 1000), every("process", 1000), every("extra", 10_000)];
+        let mut collection = collection(collectors, 500, Arc::new(Hand::default()));
+        let mut round = |ms, rung: [u32; 2]| {
+            collection.give_up(Rung { process_ticks: rung[0], factor: rung[1], optional: true });
+            assert_eq!(collection.settle(at(ms).boot), 1000, "the budget is not counted twice");
+            collection.round(at(ms), 1000, Due::ByTime)
+        };
+        let begun = round(10_000, [1, 1]);
+        assert_eq!(
+            sampled(&begun),
+            [("cpu", 1000), ("process", 1000), ("extra", 10_000), ("collector", 1000)]
+        );
+        let first = round(11_000, [5, 1]);
+        assert_eq!(sampled(&first), [("cpu", 1000), ("collector", 1000), ("process", 5000)]);
+        assert_eq!((first.registered.len(), first.retired.len()), (1, 1), "those of processes alone");
+        let second = round(12_000, [5, 2]);
+        let all = [("cpu", 2000), ("process", 10_000), ("extra", 20_000), ("collector", 2000)];
+        assert_eq!(sampled(&second), all, "sampled at once in their new groups");
+        assert_eq!(second.retired.len(), begun.registered.len(), "all ended");
+        assert_eq!(second.registered.len(), begun.registered.len(), "and began again");
+        assert_eq!(sampled(&round(14_000, [5, 2])), [("cpu", 2000), ("collector", 2000)]);
+        let third = round(16_000, [5, 4]);
+        let all = [("cpu", 4000), ("process", 20_000), ("extra", 40_000), ("collector", 4000)];
+        assert_eq!(sampled(&third), all);
+        let back = round(20_000, [1, 1]);
+        assert_eq!(
+            (sampled(&back), back.groups.len()),
+            (sampled(&begun), third.groups.len()),
+            "the first again"
+        );
+    }
+
+    #[test]
+    fn a_rung_stretches_a_rate_and_says_so() {
+        let every = |name, ms| fake(name, ms, false, Box::new(|| Ok(1)));
+        let mut collection = collection(vec![every("cpu", 10_000)], 500, Arc::new(Hand::default()));
+        collection.set_rate(&rate("cpu", 500, 10_000), at(1000).boot).unwrap();
+        collection.give_up(Rung { process_ticks: 5, factor: 4, optional: false });
+        assert_eq!(collection.settle(at(1000).boot), 500);
+        assert_eq!(
+            sampled(&collection.round(at(1000), 2000, Due::ByTime)),
+            [("cpu", 2000), ("collector", 2000)]
+        );
+        assert_eq!(collection.settle(at(11_000).boot), 1000);
+        assert_eq!(
+            sampled(&collection.round(at(12_000), 4000, Due::ByTime)),
+            [("cpu", 40_000), ("collector", 4000)]
+        );
+    }
+
+    #[test]
+    fn what_a_tap_has_more_often_is_sent_as_its_group_says() {
+        let every = |name| fake(name, 5000, false, Box::new(|| Ok(1)));
+        let setup = Setup {
+            collectors: vec![every("cpu"), every("process")],
+            interval_ms: 5000,
+            deadline_ms: 500,
+            clock: Arc::new(Hand::default()),
+        };
+        let mut collection = Collection::new(setup).unwrap();
+        collection.quicken(5000, 1000);
+        collection.give_up(Rung { process_ticks: 5, factor: 2, optional: true });
+        assert_eq!(collection.settle(at(10_000).boot), 5000);
+        let intervals = |round: &Round| -> Vec<(String, u32)> {
+            sampled(round).into_iter().map(|(name, ms)| (name.to_owned(), ms)).collect()
+        };
+        let first = intervals(&collection.round(at(10_000), 10_000, Due::ByTime));
+        // For the tap, processes are read each 5 of its ticks, which are 2 s by now: as often as they are sent.
+        let all = [("cpu", 10_000), ("process", 10_000), ("collector", 10_000)];
+        assert_eq!(first, all.map(|(name, ms)| (name.to_owned(), ms)));
+        for (ms, expect) in [(12_000, &[3, 5][..]), (18_000, &[3, 5]), (20_000, &[3, 4, 5])] {
+            let sampled = collection.sample(at(ms), Due::ByTime).sampled.clone();
+            assert_eq!(sampled, expect, "{ms}");
+        }
+        assert_eq!(intervals(&collection.close(at(20_000), 10_000, Due::ByTime)), first);
     }
 
     #[test]

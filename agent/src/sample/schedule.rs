@@ -616,8 +616,18 @@ mod tests {
         }
         let last = &sent[sent.len() - 2..];
         assert_eq!(last[1].at.boot.since(last[0].at.boot), Duration::from_secs(4));
-        let new = sent[0].registered.iter().find(|new| &*new.spec.metric.name == "quorate_agent_budget_step");
-        assert_eq!(last[1].cells[new.unwrap().slot as usize], 3);
+        // Each interval is that of the group that is sampled: the series move along.
+        let intervals: Vec<u32> =
+            sent.iter().map(|round| round.groups[round.sampled[0] as usize].interval_ms).collect();
+        for (pair, interval_ms) in sent.windows(2).zip(&intervals) {
+            // The first of an interval is shorter: ticks are at whole intervals of the clock.
+            assert!(pair[1].at.boot.since(pair[0].at.boot).as_millis() <= u128::from(*interval_ms));
+        }
+        let steps: BTreeSet<u32> = intervals.into_iter().collect();
+        assert_eq!(steps.into_iter().collect::<Vec<_>>(), [1000, 2000, 4000]);
+        let new = sent.iter().flat_map(|round| &round.registered);
+        let step = new.filter(|new| &*new.spec.metric.name == "quorate_agent_budget_step").last();
+        assert_eq!(last[1].cells[step.unwrap().slot as usize], 3);
         assert_eq!((schedule.rounds.late, schedule.ticks.late), (0, 0));
     }
 
