@@ -102,7 +102,7 @@ async fn few_bytes_say_what_was_recorded() {
         window: 3,
     };
     let outcome = replay::measure(&plan).await.unwrap();
-    figure("wire.recording.60", &outcome);
+    figure("wire.recording.60", outcome);
     assert_eq!(outcome.ticks, u64::from(plan.stretches * plan.window), "{outcome}");
     assert!(outcome.samples > 25_000 && outcome.changed > 2_500, "{outcome}");
     assert!(outcome.bytes_per_changed_cell() < 5.0, "{outcome}");
