@@ -4,8 +4,8 @@
 //! so a failed round leaves no half a truth. Nothing here knows the wire, the aggregator or a threshold. A file
 //! that this kernel or machine does not have is said once and is no failure.
 //!
-//! Names and values are node_exporter's; `tests/compare` holds them against it. Its `node_timex_*` are left out:
-//! `adjtimex` has no safe wrapper, and the aggregator measures each node's clock against its own anyway.
+//! Names and values are node_exporter's; `tests/compare` holds them against it. Its `node_timex_*` are left out
+//! (`docs/decisions/0011-no-timex.md`): the aggregator measures each node's clock against its own anyway.
 //!
 //! ```text
 //!   clock ─tick→ schedule ─due→ collectors ─cells→ book ─→ Round ─→ encode
