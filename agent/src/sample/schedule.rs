@@ -625,8 +625,8 @@ mod tests {
         }
         let steps: BTreeSet<u32> = intervals.into_iter().collect();
         assert_eq!(steps.into_iter().collect::<Vec<_>>(), [1000, 2000, 4000]);
-        let new = sent.iter().flat_map(|round| &round.registered);
-        let step = new.filter(|new| &*new.spec.metric.name == "quorate_agent_budget_step").last();
+        let mut new = sent.iter().flat_map(|round| &round.registered);
+        let step = new.rfind(|new| &*new.spec.metric.name == "quorate_agent_budget_step");
         assert_eq!(last[1].cells[step.unwrap().slot as usize], 3);
         assert_eq!((schedule.rounds.late, schedule.ticks.late), (0, 0));
     }
