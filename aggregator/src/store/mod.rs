@@ -7,8 +7,10 @@ pub mod embedded;
 pub mod live;
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
+use quorate_common::ledger::Totals;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::session::Epoch;
 use quorate_common::model::time::WallTime;
 
 /// A series of one node. Numbers are dense for each node and not used again while the series is kept.
@@ -27,7 +29,7 @@ pub struct Column {
 }
 
 /// Columns of one group that begin in a session, without a hole from `first`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewColumns {
     /// The group.
     pub group: GroupId,
@@ -52,6 +54,15 @@ pub struct FrameRecord<'a> {
     pub cells: &'a [u8],
     /// It was kept before, in an earlier session: it is only there for the frames that follow it.
     pub again: bool,
+}
+
+/// Where a frame stands among all that its agent collected: what its ledger learns of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The start of the agent that its number counts in.
+    pub epoch: Epoch,
+    /// Samples collected in the epoch before it, and with it.
+    pub totals: Totals,
 }
 
 /// One value of one series.

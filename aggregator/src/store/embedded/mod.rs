@@ -5,6 +5,8 @@
 
 mod dictionary;
 mod history;
+mod layout;
+mod record;
 
 use super::{Append, FrameRecord, NewColumns, Sample, Select, SeriesId};
 use history::History;
