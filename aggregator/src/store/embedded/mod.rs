@@ -6,7 +6,11 @@
 mod dictionary;
 mod history;
 mod layout;
+mod ledgers;
+mod log;
 mod record;
+mod window;
+mod writer;
 
 use super::{Append, FrameRecord, NewColumns, Sample, Select, SeriesId};
 use history::History;
