@@ -7,14 +7,14 @@ pub mod embedded;
 pub mod live;
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
-use quorate_common::ledger::Totals;
+use quorate_common::ledger::{Ledger, Totals};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{CellForm, SeriesSpec, Window};
-use quorate_common::model::session::Epoch;
+use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 
 /// A series of one node. Numbers are dense for each node and not used again while the series is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesId(pub u32);
 
 /// What stands at one session index.
@@ -84,8 +84,20 @@ pub trait Append: Send + Sync + 'static {
     fn register(&self, node: NodeId, columns: &NewColumns);
     /// Columns end.
     fn retire(&self, node: NodeId, indices: &[Index]);
-    /// A frame was decoded; `decoder` is the state after it.
-    fn frame(&self, node: NodeId, record: FrameRecord<'_>, decoder: &Decoder);
+    /// A frame was decoded; `decoder` is the state after it. Nobody counts it: see [`Append::keep`].
+    fn frame(&self, node: NodeId, record: FrameRecord<'_>, decoder: &Decoder) {
+        self.keep(node, None, record, decoder);
+    }
+    /// A frame was decoded; `decoder` is the state after it. Its ledger learns it once it is durable.
+    fn keep(&self, node: NodeId, origin: Option<Origin>, record: FrameRecord<'_>, decoder: &Decoder);
+    /// A frame without samples, which its ledger learns once it is durable.
+    fn beat(&self, node: NodeId, at: WallTime, seq: u64, origin: Origin);
+    /// Frames will not come: their ledger closes them once that is durable.
+    fn close(&self, node: NodeId, at: WallTime, epoch: Epoch, range: SeqRange);
+    /// The agent holds nothing of an epoch any more: its ledger goes.
+    fn end(&self, node: NodeId, at: WallTime, epoch: Epoch);
+    /// What is durable of an epoch; `None` if nothing is, or nothing ever will be.
+    fn durable(&self, node: NodeId, epoch: Epoch) -> Option<Ledger>;
     /// Lets go of what is older than `before`.
     fn expire(&self, before: WallTime);
     /// Lets go of everything of a node.

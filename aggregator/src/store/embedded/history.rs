@@ -1,208 +1,211 @@
-//! The last minutes of one node: stretches of frames, each behind a full state of its decoder.
-//!
-//! ```text
-//!   segment:  base (decoder after its first frame) · frame · register · frame · retire · frame …
-//! ```
-//!
-//! A segment can be read without any other. It ends after 60 frames or with its session.
+//! What is not sealed of one node: for each window class a chain of segments, as in the log.
 
 use super::dictionary::Dictionary;
-use crate::store::{Column, FrameRecord, NewColumns, Sample, SeriesId};
-use quorate_common::cell::{Decoder, FrameHead, Index};
+use super::layout::Layout;
+use super::log::{FileNumber, Learned, Log, Pushed};
+use super::record::{Base, Frame, Record};
+use super::segment::{FRAMES_MAX, Segment};
+use super::window::Span;
+use crate::store::{FrameRecord, NewColumns, Origin, SeriesId};
+use quorate_common::cell::{Decoder, Index};
+use quorate_common::model::node::NodeId;
+use quorate_common::model::series::Window;
 use quorate_common::model::time::WallTime;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Frames in one segment.
-const FRAMES_MAX: usize = 60;
-
-/// Everything that is kept of one node.
-#[derive(Debug, Default)]
+/// Everything that is kept of one node and not sealed.
+#[derive(Debug)]
 pub struct History {
+    node: NodeId,
     pub(super) dictionary: Dictionary,
     closed: VecDeque<Arc<Segment>>,
-    open: Option<Segment>,
-    /// The columns of the session under way, by index.
-    columns: Vec<Column>,
-}
-
-/// A stretch of frames that can be read alone.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    first: WallTime,
-    last: WallTime,
-    /// When the first frame was sampled.
-    base_at: WallTime,
-    /// The decoder after the first frame.
-    base: Decoder,
-    /// The groups that the first frame sampled; none if it was kept before.
-    base_groups: Vec<u8>,
-    columns: Vec<Column>,
-    records: Vec<Record>,
-    /// The bytes of all frames, one behind the other.
-    bytes: Vec<u8>,
-    frames: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Record {
-    Register(NewColumns),
-    Retire(Vec<Index>),
-    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32, again: bool },
+    /// One for each class.
+    open: [Option<Segment>; 3],
+    /// The session under way.
+    layout: Arc<Layout>,
 }
 
 impl History {
+    /// That of a node that nothing is known of.
+    pub fn new(node: NodeId) -> History {
+        let (dictionary, closed, layout) = Default::default();
+        History { node, dictionary, closed, open: [const { None }; 3], layout }
+    }
+
+    /// Whose it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Lets go of everything; gives the number below which series are forgotten.
+    pub fn forget(&mut self) -> SeriesId {
+        self.begin();
+        self.closed.clear();
+        let next = self.dictionary.next();
+        self.dictionary.forget(next);
+        next
+    }
+
     /// A new session.
     pub fn begin(&mut self) {
-        self.close();
-        self.columns.clear();
+        (0..self.open.len()).for_each(|lane| self.close(lane));
+        self.layout = Arc::default();
     }
 
     /// Columns begin.
-    pub fn register(&mut self, new: &NewColumns) {
-        self.columns.extend_from_slice(&new.columns);
-        if let Some(open) = &mut self.open {
-            open.columns.extend_from_slice(&new.columns);
-            open.records.push(Record::Register(new.clone()));
-        }
+    pub fn register(&mut self, new: &NewColumns, log: Option<&Log>) {
+        Arc::make_mut(&mut self.layout).register(new);
+        let record = |node, place| Record::Register { node, place, new: new.clone() };
+        self.follow(log, record, |open| open.register(new));
     }
 
     /// Columns end.
-    pub fn retire(&mut self, indices: &[Index]) {
-        if let Some(open) = &mut self.open {
-            open.records.push(Record::Retire(indices.to_vec()));
+    pub fn retire(&mut self, indices: &[Index], log: Option<&Log>) {
+        Arc::make_mut(&mut self.layout).retire(indices);
+        let record = |node, place| Record::Retire { node, place, indices: indices.to_vec() };
+        self.follow(log, record, |open| open.retire(indices));
+    }
+
+    /// Every open segment goes on with a record; one whose file is over ends.
+    fn follow(
+        &mut self,
+        log: Option<&Log>,
+        record: impl Fn(NodeId, u64) -> Record<'static>,
+        mut push: impl FnMut(&mut Segment),
+    ) {
+        for lane in 0..self.open.len() {
+            let Some(open) = &mut self.open[lane] else { continue };
+            let taken = match log.filter(|_| open.number > 0) {
+                Some(log) => log.push((open.span, open.number), &record(self.node, open.place()), None),
+                None => Pushed::Taken,
+            };
+            if taken == Pushed::Taken { push(open) } else { self.close(lane) }
         }
     }
 
     /// A frame was decoded; `decoder` is the state after it.
-    pub fn frame(&mut self, record: FrameRecord<'_>, decoder: &Decoder) {
-        if self.open.as_ref().is_some_and(|open| open.frames >= FRAMES_MAX) {
-            self.close();
+    pub fn frame(
+        &mut self,
+        origin: Option<Origin>,
+        record: FrameRecord<'_>,
+        decoder: &Decoder,
+        log: Option<&Log>,
+    ) {
+        let FrameRecord { at, head, groups, cells, again } = record;
+        // Nothing on disk is finer, so nothing in memory is.
+        let at = WallTime(at.0.div_euclid(1_000_000) * 1_000_000);
+        let frame = Frame { node: self.node, at, head, origin, again, groups, cells };
+        let (span, lane) = (Span::of(head.window, at), lane(head.window));
+        if self.open[lane].as_ref().is_some_and(|open| open.span != span || open.frames >= FRAMES_MAX) {
+            self.close(lane);
         }
-        match &mut self.open {
-            Some(open) => open.push(record),
-            None => self.open = Some(Segment::begin(record, decoder, self.columns.clone())),
+        if let Some(open) = &mut self.open[lane] {
+            let place = open.place();
+            let taken = match log.filter(|_| open.number > 0) {
+                Some(log) => log.push((span, open.number), &Record::Frame { place, frame }, learned(&frame)),
+                None => Pushed::Taken,
+            };
+            if taken == Pushed::Taken {
+                open.push(&frame);
+                return;
+            }
+            self.close(lane);
         }
+        self.open[lane] = begin(span, frame, &self.layout, decoder, log);
     }
 
-    fn close(&mut self) {
-        if let Some(mut segment) = self.open.take() {
-            segment.bytes.shrink_to_fit();
+    fn close(&mut self, lane: usize) {
+        if let Some(mut segment) = self.open.get_mut(lane).and_then(Option::take) {
+            segment.end();
             self.closed.push_back(Arc::new(segment));
         }
     }
 
+    /// A segment as a log file has it.
+    pub fn restore(&mut self, segment: Segment) {
+        self.closed.push_back(Arc::new(segment));
+    }
+
     /// Lets go of segments that ended before `before`, and of series that stand in none.
     pub fn expire(&mut self, before: WallTime) {
-        while self.closed.front().is_some_and(|segment| segment.last < before) {
-            self.closed.pop_front();
+        self.closed.retain(|segment| segment.last >= before);
+        for open in &mut self.open {
+            open.take_if(|open| open.last < before);
         }
-        if self.open.as_ref().is_some_and(|open| open.last < before) {
-            self.open = None;
-        }
-        let closed = self.closed.iter().flat_map(|segment| &segment.columns);
-        let open = self.open.iter().flat_map(|segment| &segment.columns);
-        let kept: HashSet<SeriesId> =
-            closed.chain(open).chain(&self.columns).filter_map(|column| column.id).collect();
-        self.dictionary.retain(&kept);
+        let kept = self.named();
+        self.dictionary.expire(WallTime(i64::MAX), &kept);
+    }
+
+    /// The series of everything here.
+    pub fn named(&self) -> HashSet<SeriesId> {
+        let closed = self.closed.iter().flat_map(|segment| segment.columns());
+        let open = self.open.iter().flatten().flat_map(Segment::columns);
+        closed.chain(open).chain(self.layout.columns.iter().copied()).filter_map(|column| column.id).collect()
     }
 
     /// The segments that touch a stretch of time, oldest first.
     pub fn segments(&self, from: WallTime, to: WallTime) -> Vec<Arc<Segment>> {
         let touches = |segment: &Segment| segment.first <= to && segment.last >= from;
-        let open = self.open.iter().filter(|open| touches(open)).map(|open| Arc::new(open.clone()));
+        let open = self.open.iter().flatten().filter(|open| touches(open)).map(|open| Arc::new(open.clone()));
         self.closed.iter().filter(|segment| touches(segment)).cloned().chain(open).collect()
     }
+
+    /// The windows of everything here, and how many frames each has.
+    pub fn spans(&self) -> impl Iterator<Item = (Span, usize)> {
+        let closed = self.closed.iter().map(|segment| &**segment);
+        closed.chain(self.open.iter().flatten()).map(|segment| (segment.span, segment.frames))
+    }
+
+    /// Ends what is open of a window, and gives all of it that lies in log files below a number, or in none.
+    pub fn ripe(&mut self, span: Span, below: FileNumber) -> Vec<Arc<Segment>> {
+        let lane = lane(span.window);
+        let is_ripe = |segment: &Segment| segment.span == span && segment.number < below;
+        if self.open[lane].as_ref().is_some_and(&is_ripe) {
+            self.close(lane);
+        }
+        self.closed.iter().filter(|segment| is_ripe(segment)).cloned().collect()
+    }
+
+    /// Lets go of these.
+    pub fn release(&mut self, sealed: &[Arc<Segment>]) {
+        self.closed.retain(|segment| !sealed.iter().any(|other| Arc::ptr_eq(segment, other)));
+    }
 }
 
-impl Segment {
-    fn begin(record: FrameRecord<'_>, decoder: &Decoder, columns: Vec<Column>) -> Segment {
-        Segment {
-            first: record.at,
-            last: record.at,
-            base_at: record.at,
-            base: decoder.clone(),
-            base_groups: if record.again { Vec::new() } else { record.groups.to_vec() },
-            columns,
-            records: Vec::new(),
-            bytes: Vec::new(),
-            frames: 1,
-        }
-    }
+fn learned(frame: &Frame<'_>) -> Option<Learned> {
+    let Origin { epoch, totals } = frame.origin.filter(|_| !frame.again)?;
+    Some(Learned::Frame(frame.node, epoch, frame.head.seq, totals))
+}
 
-    fn push(&mut self, record: FrameRecord<'_>) {
-        self.bytes.extend_from_slice(record.groups);
-        self.bytes.extend_from_slice(record.cells);
-        let (groups, cells) = (record.groups.len() as u32, record.cells.len() as u32);
-        let FrameRecord { at, head, again, .. } = record;
-        self.records.push(Record::Frame { at, head, groups, cells, again });
-        self.first = self.first.min(record.at);
-        self.last = self.last.max(record.at);
-        self.frames += 1;
-    }
-
-    /// Calls `visit` with the time, the bitmap of sampled groups and the decoder after every frame.
-    fn replay(&self, mut visit: impl FnMut(WallTime, &[u8], &Decoder)) {
-        visit(self.base_at, &self.base_groups, &self.base);
-        let mut decoder = self.base.clone();
-        let mut bytes = self.bytes.as_slice();
-        for record in &self.records {
-            match record {
-                Record::Register(new) => {
-                    let forms: Vec<_> = new.columns.iter().map(|column| column.form.into()).collect();
-                    // What was registered once can be registered again.
-                    decoder.register(new.group, new.window, new.first, &forms).ok();
-                }
-                Record::Retire(indices) => {
-                    indices.iter().for_each(|index| {
-                        decoder.retire(*index).ok();
-                    });
-                }
-                Record::Frame { at, head, groups, cells, again } => {
-                    let (bitmap, rest) = bytes.split_at(*groups as usize);
-                    let (cells, rest) = rest.split_at(*cells as usize);
-                    bytes = rest;
-                    if decoder.decode(*head, bitmap, cells).is_ok() && !again {
-                        visit(*at, bitmap, &decoder);
-                    }
-                }
-            }
+/// A segment that begins with this frame, in whichever file takes it; in none if there is no room.
+fn begin(
+    span: Span,
+    frame: Frame<'_>,
+    layout: &Arc<Layout>,
+    decoder: &Decoder,
+    log: Option<&Log>,
+) -> Option<Segment> {
+    // Layout and decoder were told the same. If they were not, no one could read the frame later.
+    let cells = layout.key_frame(span.window, decoder.row()).ok()?;
+    let base = Base { frame: Frame { cells: &cells, ..frame }, layout: layout.clone() };
+    let Some(log) = log else { return Some(Segment::begin(span, 0, &base)) };
+    let record = Record::Base(base.clone());
+    loop {
+        let number = log.number(span);
+        match log.push((span, number), &record, learned(&frame)) {
+            Pushed::Taken => return Some(Segment::begin(span, number, &base)),
+            Pushed::Full => return Some(Segment::begin(span, 0, &base)),
+            // The file ended between the two calls.
+            Pushed::Stale => {}
         }
     }
 }
 
-fn bit(bitmap: &[u8], group: u32) -> bool {
-    bitmap.get(group as usize / 8).is_some_and(|byte| byte >> (group % 8) & 1 == 1)
-}
-
-/// The samples of some series in some segments, oldest first; one list for each series.
-pub fn read(
-    segments: &[Arc<Segment>],
-    series: &[SeriesId],
-    from: WallTime,
-    to: WallTime,
-) -> Vec<Vec<Sample>> {
-    let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
-    for segment in segments {
-        let found: Vec<(usize, usize, Column)> = segment
-            .columns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, column)| Some((index, *wanted.get(&column.id?)?, *column)))
-            .collect();
-        segment.replay(|at, sampled, decoder| {
-            if at < from || at > to {
-                return;
-            }
-            for (index, list, column) in &found {
-                let cell = decoder.row().get(*index).filter(|_| decoder.group_of(*index as Index).is_some());
-                if let (true, Some(cell)) = (bit(sampled, column.group), cell) {
-                    samples[*list].push(Sample { at, value: column.form.value(*cell) });
-                }
-            }
-        });
+fn lane(window: Window) -> usize {
+    match window {
+        Window::Short => 0,
+        Window::Medium => 1,
+        Window::Long => 2,
     }
-    samples.iter_mut().for_each(|list| list.sort_by_key(|sample| sample.at));
-    samples
 }

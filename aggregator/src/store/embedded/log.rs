@@ -151,9 +151,12 @@ impl Log {
         std::mem::take(&mut gathered.batch)
     }
 
-    /// The file of a window takes no more. Whatever it has is in the next [`Log::take`].
-    pub fn close(&self, span: Span) {
-        self.lock().files.remove(&span);
+    /// The file of a window takes no more; whatever it has is in the next [`Log::take`]. Gives the number that the
+    /// next file will have: all numbers below it are over for this window.
+    pub fn close(&self, span: Span) -> FileNumber {
+        let mut gathered = self.lock();
+        gathered.files.remove(&span);
+        gathered.next
     }
 
     /// Files failed: they take no more, and what waits for them is thrown away.

@@ -18,9 +18,12 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
+use std::sync::Arc;
 
 mod read;
-mod write;
+pub(super) mod write;
+
+pub(super) use read::Reader;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,7 +134,7 @@ pub struct Base<'a> {
     /// The first frame; its cells say the whole row.
     pub frame: Frame<'a>,
     /// What stands at each index.
-    pub layout: Layout,
+    pub layout: Arc<Layout>,
 }
 
 /// Why bytes are no record.

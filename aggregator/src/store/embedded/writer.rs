@@ -12,6 +12,7 @@
 use super::ledgers::Ledgers;
 use super::log::{Batch, FileNumber, Part, each, frame};
 use super::record::Record;
+use super::window::Span;
 use quorate_common::disk::Disk;
 use quorate_common::journal::{Journal, JournalError};
 use quorate_common::rng::Rng;
@@ -35,7 +36,7 @@ pub struct Writer {
     durable: Durable,
     open: HashMap<FileNumber, Journal>,
     /// Every log file that is there, open or not.
-    paths: HashMap<FileNumber, PathBuf>,
+    paths: HashMap<FileNumber, (Span, PathBuf)>,
     names: Option<[Journal; 2]>,
     /// Names that are not durable.
     unnamed: Vec<u8>,
@@ -48,7 +49,7 @@ pub struct Writer {
 #[derive(Debug, Default)]
 pub struct Left {
     /// Log files of earlier processes, by number.
-    pub logs: HashMap<FileNumber, PathBuf>,
+    pub logs: HashMap<FileNumber, (Span, PathBuf)>,
     /// Files of the dictionary.
     pub names: Vec<PathBuf>,
     /// Files of ledgers.
@@ -107,10 +108,11 @@ impl Writer {
         }
     }
 
-    /// Names of log files, as a segment says that it covers them.
-    pub fn names_of(&self, numbers: &[FileNumber]) -> Vec<String> {
-        let paths = numbers.iter().filter_map(|number| self.paths.get(number));
-        paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect()
+    /// The log files of a window below a number, and their names, as a chunk file says that it covers them.
+    pub fn covered(&self, span: Span, below: FileNumber) -> Vec<(FileNumber, String)> {
+        let files = self.paths.iter().filter(|(number, (of, _))| *of == span && **number < below);
+        let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        files.filter_map(|(number, (_, path))| Some((*number, name(path)?))).collect()
     }
 
     /// Deletes log files whose frames are sealed. What only they knew of ledgers is durable elsewhere before.
@@ -120,7 +122,7 @@ impl Writer {
         let mut old = std::mem::replace(&mut self.checkpoints, vec![journal.path().to_owned()]);
         for number in numbers {
             self.open.remove(number);
-            old.extend(self.paths.remove(number));
+            old.extend(self.paths.remove(number).map(|(_, path)| path));
         }
         // What stays is released once more after the next start: it is covered.
         old.iter().for_each(|path| drop(self.disk.remove(path)));
@@ -175,10 +177,10 @@ impl Writer {
             self.write_part(*number, part)?;
         }
         // All are with the kernel before the first is waited for.
-        for number in batch.parts.keys() {
+        for (number, part) in &batch.parts {
             let Some(journal) = self.open.get_mut(number) else { continue };
             journal.sync()?;
-            self.paths.insert(*number, journal.path().to_owned());
+            self.paths.insert(*number, (part.span, journal.path().to_owned()));
         }
         Ok(())
     }

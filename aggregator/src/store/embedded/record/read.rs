@@ -27,12 +27,12 @@ impl<'a> Record<'a> {
 }
 
 /// What is left to read.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+pub(in crate::store::embedded) struct Reader<'a>(pub(in crate::store::embedded) &'a [u8]);
 
 impl<'a> Reader<'a> {
     fn record(&mut self, kind: u8) -> Result<Record<'a>, RecordError> {
         Ok(match kind {
-            1 => Record::Base(Base { frame: self.frame()?, layout: self.layout()? }),
+            1 => Record::Base(Base { frame: self.frame()?, layout: self.layout()?.into() }),
             2 => self.register()?,
             3 => Record::Retire { node: self.node()?, place: self.number()?, indices: self.indices()? },
             4 => Record::Frame { place: self.number()?, frame: self.frame()? },
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         Ok(columns)
     }
 
-    pub(crate) fn form(&mut self) -> Result<CellForm, RecordError> {
+    pub(in crate::store::embedded) fn form(&mut self) -> Result<CellForm, RecordError> {
         match self.byte()? {
             u8::MAX => Ok(CellForm::Float),
             scale @ 0..=9 => match self.small("a unit")? {
@@ -157,15 +157,15 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| self.small("an index")).collect()
     }
 
-    pub(crate) fn node(&mut self) -> Result<NodeId, RecordError> {
+    pub(in crate::store::embedded) fn node(&mut self) -> Result<NodeId, RecordError> {
         Ok(NodeId(unzigzag(self.number()?)))
     }
 
-    pub(crate) fn time(&mut self) -> Result<WallTime, RecordError> {
+    pub(in crate::store::embedded) fn time(&mut self) -> Result<WallTime, RecordError> {
         Ok(WallTime(unzigzag(self.number()?)))
     }
 
-    pub(crate) fn window(&mut self) -> Result<Window, RecordError> {
+    pub(in crate::store::embedded) fn window(&mut self) -> Result<Window, RecordError> {
         window(self.byte()?)
     }
 
@@ -177,11 +177,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str, RecordError> {
+    pub(in crate::store::embedded) fn text(&mut self) -> Result<&'a str, RecordError> {
         Ok(std::str::from_utf8(self.bytes()?)?)
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
+    pub(in crate::store::embedded) fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
         let count = self.count()?;
         let (bytes, rest) = self.0.split_at_checked(count).ok_or(RecordError::Short)?;
         self.0 = rest;
@@ -189,16 +189,16 @@ impl<'a> Reader<'a> {
     }
 
     /// How many of something follow, each of at least a byte.
-    pub(crate) fn count(&mut self) -> Result<usize, RecordError> {
+    pub(in crate::store::embedded) fn count(&mut self) -> Result<usize, RecordError> {
         let count = self.number()?;
         usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(RecordError::Short)
     }
 
-    pub(crate) fn small(&mut self, what: &'static str) -> Result<u32, RecordError> {
+    pub(in crate::store::embedded) fn small(&mut self, what: &'static str) -> Result<u32, RecordError> {
         narrow(self.number()?, what)
     }
 
-    pub(crate) fn number(&mut self) -> Result<u64, RecordError> {
+    pub(in crate::store::embedded) fn number(&mut self) -> Result<u64, RecordError> {
         Ok(take(&mut self.0)?)
     }
 

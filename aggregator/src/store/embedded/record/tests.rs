@@ -33,8 +33,8 @@ fn records() -> Vec<Record<'static>> {
     };
     let range = SeqRange { first: 3, last: 900 };
     vec![
-        Record::Base(Base { frame, layout }),
-        Record::Base(Base { frame: plain, layout: Layout::default() }),
+        Record::Base(Base { frame, layout: layout.into() }),
+        Record::Base(Base { frame: plain, layout: Arc::default() }),
         Record::Register { node, place: 4, new },
         Record::Retire { node, place: 5, indices: vec![0, 7, u32::MAX] },
         Record::Frame { place: 300, frame },
@@ -101,5 +101,5 @@ fn a_base_of_consecutive_numbers_is_short() {
         (0..800).map(|id| Column { id: Some(SeriesId(id)), form: CellForm::COUNT, group: 0 }).collect();
     let layout = Layout { groups: vec![Window::Short], columns, retired: Vec::new() };
     let Some(Record::Base(base)) = records().into_iter().next() else { panic!("the first is a base") };
-    assert!(bytes(&Record::Base(Base { layout, ..base })).len() < 100);
+    assert!(bytes(&Record::Base(Base { layout: layout.into(), ..base })).len() < 100);
 }

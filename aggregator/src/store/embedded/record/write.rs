@@ -86,7 +86,7 @@ fn put_frame(out: &mut Vec<u8>, frame: &Frame<'_>) {
 
 fn put_base(out: &mut Vec<u8>, Base { frame, layout }: &Base<'_>) {
     put_frame(out, frame);
-    let Layout { groups, columns, retired } = layout;
+    let Layout { groups, columns, retired } = &**layout;
     put(out, groups.len() as u64);
     out.extend(groups.iter().map(|group| window(*group)));
     put_runs(out, columns.len(), layout.runs());
@@ -103,7 +103,7 @@ fn put_runs<'a>(out: &mut Vec<u8>, columns: usize, runs: impl Iterator<Item = &'
     }
 }
 
-pub(crate) fn put_form(out: &mut Vec<u8>, form: CellForm) {
+pub(in crate::store::embedded) fn put_form(out: &mut Vec<u8>, form: CellForm) {
     match form {
         CellForm::Float => out.push(u8::MAX),
         CellForm::Integer { scale, unit } => {
@@ -143,16 +143,16 @@ fn put_indices(out: &mut Vec<u8>, indices: &[u32]) {
     indices.iter().for_each(|index| put(out, u64::from(*index)));
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(in crate::store::embedded) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(crate) fn put_numbers<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
+pub(in crate::store::embedded) fn put_numbers<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
     numbers.into_iter().for_each(|number| put(out, number));
 }
 
-pub(crate) fn window(window: Window) -> u8 {
+pub(in crate::store::embedded) fn window(window: Window) -> u8 {
     match window {
         Window::Short => 0,
         Window::Medium => 1,

@@ -118,13 +118,15 @@ fn ledgers_outlive_the_files_that_they_came_from() {
         assert!(world.commit());
     }
     let number = world.log.number(Span::FIRST);
-    assert_eq!(world.writer.names_of(&[number, 99]).len(), 1);
+    assert_eq!(world.writer.covered(Span::FIRST, number + 1)[0].0, number);
+    assert!(world.writer.covered(Span::FIRST, number).is_empty());
     world.disk.fail(Fault { operation: Operation::Sync, after: 0, error: io::ErrorKind::Other });
     assert!(world.writer.release(&[number]).is_err());
     assert_eq!(world.on_disk(LOG), 3, "nothing is deleted before the checkpoint");
     world.log.close(Span::FIRST);
     world.writer.release(&[number]).unwrap();
     assert_eq!((world.on_disk(LOG), world.on_disk(CHECKPOINT)), (0, 3));
+    assert!(world.writer.covered(Span::FIRST, 99).is_empty());
     world.beat(4);
     assert!(world.commit());
     assert_eq!(world.on_disk(LOG), 4, "a file begins with all ledgers");
