@@ -160,7 +160,7 @@ impl Engine {
         if !named {
             match self.rewrite_names(nodes) {
                 Ok(()) => upkeep.named_at = Some(now.boot),
-                Err(error) => errors.push(error.into()),
+                Err(error) => errors.push(error),
             }
         }
         errors
@@ -177,7 +177,10 @@ impl Engine {
         frames.retain(|span, _| over(*span));
         upkeep.waiting.retain(|span, _| frames.contains_key(span));
         let sealed = self.shelf.all();
-        let mut due = Vec::new();
+        // Files of heartbeats, and files whose deletion failed, have nothing in memory: they only go.
+        let empty =
+            self.writer().spans().into_iter().filter(|span| over(*span) && !frames.contains_key(span));
+        let mut due: Vec<Span> = empty.collect();
         for (span, frames) in frames {
             let new = Waiting { frames, since: now.boot, first: now.boot };
             let waiting = upkeep.waiting.entry(span).or_insert(new);

@@ -162,13 +162,12 @@ impl Append for Embedded {
             self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
             return;
         };
-        self.with(node, |history| {
-            let next = history.forget();
-            engine.log.name(&Record::Forgotten { node, next });
-        });
-        let epochs = self.epochs(node);
+        let next = self.with(node, History::forget);
+        let record = Record::Forgotten { node, next };
+        engine.log.name(&record);
         let at = engine.clock.now().wall;
-        epochs.into_iter().for_each(|(epoch, _)| self.end(node, at, epoch));
+        self.epochs(node).into_iter().for_each(|(epoch, _)| self.end(node, at, epoch));
+        self.note(at, &record, Learned::Forgotten(node));
     }
 }
 

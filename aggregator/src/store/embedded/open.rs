@@ -143,7 +143,7 @@ impl<'a> Opening<'a> {
 
     /// Chunk files onto the shelf.
     fn volumes(&mut self, names: &[OsString]) -> Result<(), StoreError> {
-        let logged: HashSet<Span> = names.iter().filter_map(|name| log_span(name)).collect();
+        let logged: HashSet<Span> = names.iter().filter_map(log_span).collect();
         let indices: HashMap<(Span, u64), (u64, &OsString)> = names
             .iter()
             .filter_map(|name| parse_index(name).map(|(span, order, bytes)| ((span, order), (bytes, name))))

@@ -366,7 +366,7 @@ mod tests {
                 disk.write_atomic(path, &damaged).unwrap();
                 for node in 1..=3 {
                     let entry = &entries[node as usize - 1];
-                    let hit = path != &index && (entry.at..entry.at + entry.bytes).contains(&(at as u64));
+                    let hit = *path != index && (entry.at..entry.at + entry.bytes).contains(&(at as u64));
                     assert_eq!(read(&shelf, node), if hit { 0 } else { 3 }, "byte {at}, node {node}");
                 }
             }

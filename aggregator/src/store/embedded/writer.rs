@@ -16,7 +16,7 @@ use super::window::Span;
 use quorate_common::disk::Disk;
 use quorate_common::journal::{Journal, JournalError};
 use quorate_common::rng::Rng;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -106,6 +106,11 @@ impl Writer {
                 Err(CommitError { files, source })
             }
         }
+    }
+
+    /// The windows that have log files.
+    pub fn spans(&self) -> BTreeSet<Span> {
+        self.paths.values().map(|(span, _)| *span).collect()
     }
 
     /// The log files of a window below a number, and their names, as a chunk file says that it covers them.
