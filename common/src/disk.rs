@@ -10,7 +10,7 @@ use crate::durable;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Files that only this program reads and writes; new ones have mode 0600.
@@ -19,6 +19,9 @@ use std::path::Path;
 pub trait Disk: Send + Sync + 'static {
     /// The whole file. Fails with `FileTooLarge` above `bytes_max`.
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>>;
+
+    /// A part of the file. Fails with `UnexpectedEof` if the file ends before it does.
+    fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
     /// Replaces the file: after a power cut either the old or the new content is there. Survives.
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
@@ -52,6 +55,12 @@ impl Disk for SystemDisk {
         let mut content = Vec::new();
         File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut content)?;
         fits(&content, bytes_max).map(|()| content)
+    }
+
+    fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut content = vec![0; bytes];
+        File::open(path)?.read_exact_at(&mut content, at)?;
+        Ok(content)
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

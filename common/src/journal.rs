@@ -164,6 +164,11 @@ pub fn pieces(content: &[u8], salt: u64) -> Pieces<'_> {
     Pieces { content, salt, at: 0 }
 }
 
+/// The record that begins `bytes`, which begin at `at` in their file; `None` if it is damaged.
+pub fn record_at(bytes: &[u8], salt: u64, at: u64) -> Option<(u8, &[u8])> {
+    record((salt, at), bytes)
+}
+
 /// See [`pieces`].
 #[derive(Clone, Debug)]
 pub struct Pieces<'a> {
@@ -195,19 +200,21 @@ impl<'a> Iterator for Pieces<'a> {
 impl<'a> Pieces<'a> {
     /// The record that begins here, if one does.
     fn record(&self, at: usize) -> Option<(u8, &'a [u8])> {
-        let rest = self.content.get(at..)?;
-        let (head, rest) = rest.split_first_chunk::<HEAD_BYTES>()?;
-        let &[kind, a, b, c, d, ref told @ ..] = head;
-        let length = u32::from_le_bytes([a, b, c, d]);
-        let place = (self.salt, at as u64);
-        if u32::from_le_bytes(*told) != check_head(place, (kind, length)) {
-            return None;
-        }
-        let (payload, rest) = rest.split_at_checked(length as usize)?;
-        let told = rest.first_chunk::<CHECK_BYTES>()?;
-        let (_, end) = checks(place, (kind, length), payload);
-        (u32::from_le_bytes(*told) == end).then_some((kind, payload))
+        record((self.salt, at as u64), self.content.get(at..)?)
     }
+}
+
+fn record(place: Place, bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
+    let &[kind, a, b, c, d, ref told @ ..] = head;
+    let length = u32::from_le_bytes([a, b, c, d]);
+    if u32::from_le_bytes(*told) != check_head(place, (kind, length)) {
+        return None;
+    }
+    let (payload, rest) = rest.split_at_checked(length as usize)?;
+    let told = rest.first_chunk::<CHECK_BYTES>()?;
+    let (_, end) = checks(place, (kind, length), payload);
+    (u32::from_le_bytes(*told) == end).then_some((kind, payload))
 }
 
 type Place = (u64, u64);

@@ -7,12 +7,14 @@ pub mod embedded;
 pub mod live;
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
+use quorate_common::ledger::{Ledger, Totals};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 
 /// A series of one node. Numbers are dense for each node and not used again while the series is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesId(pub u32);
 
 /// What stands at one session index.
@@ -27,7 +29,7 @@ pub struct Column {
 }
 
 /// Columns of one group that begin in a session, without a hole from `first`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewColumns {
     /// The group.
     pub group: GroupId,
@@ -52,6 +54,15 @@ pub struct FrameRecord<'a> {
     pub cells: &'a [u8],
     /// It was kept before, in an earlier session: it is only there for the frames that follow it.
     pub again: bool,
+}
+
+/// Where a frame stands among all that its agent collected: what its ledger learns of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The start of the agent that its number counts in.
+    pub epoch: Epoch,
+    /// Samples collected in the epoch before it, and with it.
+    pub totals: Totals,
 }
 
 /// One value of one series.
@@ -82,8 +93,20 @@ pub trait Append: Send + Sync + 'static {
     fn register(&self, node: NodeId, lane: Lane, columns: &NewColumns);
     /// Columns end.
     fn retire(&self, node: NodeId, lane: Lane, indices: &[Index]);
-    /// A frame was decoded; `decoder` is the state after it.
-    fn frame(&self, node: NodeId, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder);
+    /// A frame was decoded; `decoder` is the state after it. Nobody counts it: see [`Append::keep`].
+    fn frame(&self, node: NodeId, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder) {
+        self.keep((node, lane), None, record, decoder);
+    }
+    /// A frame was decoded; `decoder` is the state after it. Its ledger learns it once it is durable.
+    fn keep(&self, place: (NodeId, Lane), origin: Option<Origin>, record: FrameRecord<'_>, decoder: &Decoder);
+    /// A frame without samples, which its ledger learns once it is durable.
+    fn beat(&self, node: NodeId, at: WallTime, seq: u64, origin: Origin);
+    /// Frames will not come: their ledger closes them once that is durable.
+    fn close(&self, node: NodeId, at: WallTime, epoch: Epoch, range: SeqRange);
+    /// The agent holds nothing of an epoch any more: its ledger goes.
+    fn end(&self, node: NodeId, at: WallTime, epoch: Epoch);
+    /// What is durable of an epoch; `None` if nothing is, or nothing ever will be.
+    fn durable(&self, node: NodeId, epoch: Epoch) -> Option<Ledger>;
     /// Lets go of what is older than `before`.
     fn expire(&self, before: WallTime);
     /// Lets go of everything of a node.

@@ -14,7 +14,7 @@
 
 use super::{BlockError, Column};
 use crate::cell::Form;
-use crate::cell::varint;
+use crate::cell::varint::{self, unzigzag, zigzag};
 
 const CONSTANT: u8 = 0;
 const PLAIN: u8 = 1;
@@ -229,14 +229,6 @@ fn undecimal(whole: i64, scale: u32) -> i64 {
 fn differences(values: impl Iterator<Item = i64>) -> impl Iterator<Item = i64> {
     let mut last = 0_i64;
     values.map(move |value| value.wrapping_sub(std::mem::replace(&mut last, value)))
-}
-
-fn zigzag(value: i64) -> u64 {
-    (value << 1 ^ value >> 63).cast_unsigned()
-}
-
-fn unzigzag(value: u64) -> i64 {
-    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 /// Bytes of a varint.

@@ -29,7 +29,7 @@ mod encoder;
 mod layout;
 #[cfg(test)]
 mod tests;
-pub(crate) mod varint;
+pub mod varint;
 
 pub use decoder::{Decoded, Decoder};
 pub use encoder::{EncodedFrame, Encoder};

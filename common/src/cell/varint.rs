@@ -22,7 +22,7 @@ pub enum VarintError {
 
 /// Appends `value`.
 #[inline]
-pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -31,8 +31,11 @@ pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes one varint off the front of `bytes`.
+///
+/// # Errors
+/// [`VarintError`]; nothing is taken then.
 #[inline]
-pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64, VarintError> {
+pub fn take(bytes: &mut &[u8]) -> Result<u64, VarintError> {
     // Nearly all are of one or two bytes.
     match **bytes {
         [low @ 0..0x80, ref rest @ ..] => {
@@ -66,14 +69,23 @@ fn take_long(bytes: &mut &[u8]) -> Result<u64, VarintError> {
     Err(VarintError::Truncated)
 }
 
+/// A signed number as one that is small if it is near zero.
+#[inline]
+pub fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+/// The inverse of [`zigzag`].
+#[inline]
+pub fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
 /// The change from one cell to the next, as a number that is small for small changes.
 #[inline]
 pub(super) fn change(form: Form, from: i64, to: i64) -> u64 {
     match form {
-        Form::Integer => {
-            let delta = to.wrapping_sub(from);
-            (delta << 1 ^ delta >> 63).cast_unsigned()
-        }
+        Form::Integer => zigzag(to.wrapping_sub(from)),
         Form::Float => (from ^ to).cast_unsigned().reverse_bits(),
     }
 }
@@ -82,7 +94,7 @@ pub(super) fn change(form: Form, from: i64, to: i64) -> u64 {
 #[inline]
 pub(super) fn changed(form: Form, from: i64, change: u64) -> i64 {
     match form {
-        Form::Integer => from.wrapping_add((change >> 1).cast_signed() ^ -(change & 1).cast_signed()),
+        Form::Integer => from.wrapping_add(unzigzag(change)),
         Form::Float => from ^ change.reverse_bits().cast_signed(),
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Disk::read`] and [`Disk::list`].
+    /// [`Disk::read`], [`Disk::read_part`] and [`Disk::list`].
     Read,
     /// [`Disk::write_atomic`], [`Disk::create_exclusive`] and [`Disk::append`].
     Write,
@@ -120,6 +120,13 @@ impl Disk for MemoryDisk {
         let state = self.enter(Operation::Read)?;
         let content = state.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         fits(content, bytes_max).map(|()| content.clone())
+    }
+
+    fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let state = self.enter(Operation::Read)?;
+        let content = state.files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let rest = usize::try_from(at).ok().and_then(|at| content.get(at..)).unwrap_or_default();
+        Ok(rest.get(..bytes).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -3,6 +3,8 @@ use crate::rng::SeededRng;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
+const END: io::ErrorKind = io::ErrorKind::UnexpectedEof;
+
 /// What every disk promises.
 fn check(disk: &dyn Disk, directory: &Path) {
     let path = |name: &str| directory.join(name);
@@ -15,6 +17,10 @@ fn check(disk: &dyn Disk, directory: &Path) {
     disk.sync(&path("b")).unwrap();
     assert_eq!(disk.read(&path("b"), 4).unwrap(), b"2233");
     assert_eq!(disk.read(&path("b"), 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    assert_eq!(disk.read_part(&path("b"), 1, 2).unwrap(), b"23");
+    for (at, bytes) in [(3, 2), (9, 1)] {
+        assert_eq!(disk.read_part(&path("b"), at, bytes).unwrap_err().kind(), END);
+    }
     assert_eq!(disk.list(directory).unwrap(), ["a", "b"]);
     disk.remove(&path("a")).unwrap();
     assert_eq!(kind(disk.remove(&path("a"))), io::ErrorKind::NotFound);

@@ -60,6 +60,18 @@ fn reads_back_what_was_pushed() {
 }
 
 #[test]
+fn one_record_is_read_where_it_lies() {
+    let records = records(9, 10);
+    let (content, salt) = file(&records);
+    let mut at = 0;
+    for (kind, payload) in &records {
+        assert_eq!(record_at(&content[at..], salt, at as u64), Some((*kind, &**payload)));
+        assert_eq!(record_at(&content[at..], salt, at as u64 + 1), None, "its place is checked");
+        at += HEAD_BYTES + payload.len() + CHECK_BYTES;
+    }
+}
+
+#[test]
 fn cut_anywhere_the_whole_records_before_are_left() {
     let records = records(2, 20);
     let (content, salt) = file(&records);

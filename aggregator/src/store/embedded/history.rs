@@ -1,226 +1,242 @@
-//! The last minutes of one node: stretches of frames, each behind a full state of its decoder.
-//!
-//! ```text
-//!   segment:  base (decoder after its first frame) · frame · register · frame · retire · frame …
-//! ```
-//!
-//! A segment can be read without any other. It ends after 60 frames or with its session.
+//! What is not sealed of one node: for each lane and window class a chain of segments, as in the log.
 
 use super::dictionary::Dictionary;
-use crate::store::{Column, FrameRecord, Lane, NewColumns, Sample, SeriesId};
-use quorate_common::cell::{Decoder, FrameHead, Index};
+use super::layout::Layout;
+use super::log::{FileNumber, Learned, Log, Pushed};
+use super::record::{Base, Frame, Record};
+use super::segment::{FRAMES_MAX, Segment};
+use super::window::Span;
+use crate::store::{FrameRecord, Lane, NewColumns, Origin, SeriesId};
+use quorate_common::cell::{Decoder, Index};
+use quorate_common::model::node::NodeId;
+use quorate_common::model::series::Window;
 use quorate_common::model::time::WallTime;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-/// Frames in one segment.
-const FRAMES_MAX: usize = 60;
+const WINDOWS: [Window; 3] = [Window::Short, Window::Medium, Window::Long];
 
-/// Everything that is kept of one node.
-#[derive(Debug, Default)]
+/// Everything that is kept of one node and not sealed.
+#[derive(Debug)]
 pub struct History {
+    node: NodeId,
     pub(super) dictionary: Dictionary,
     closed: VecDeque<Arc<Segment>>,
-    live: Open,
-    late: Open,
+    live: Stream,
+    late: Stream,
 }
 
-/// What one session has begun.
+/// One session under way.
 #[derive(Debug, Default)]
-struct Open {
-    segment: Option<Segment>,
-    /// The columns of the session under way, by index.
-    columns: Vec<Column>,
-}
-
-/// A stretch of frames that can be read alone.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    first: WallTime,
-    last: WallTime,
-    /// When the first frame was sampled.
-    base_at: WallTime,
-    /// The decoder after the first frame.
-    base: Decoder,
-    /// The groups that the first frame sampled; none if it was kept before.
-    base_groups: Vec<u8>,
-    columns: Vec<Column>,
-    records: Vec<Record>,
-    /// The bytes of all frames, one behind the other.
-    bytes: Vec<u8>,
-    frames: usize,
-}
-
-#[derive(Clone, Debug)]
-enum Record {
-    Register(NewColumns),
-    Retire(Vec<Index>),
-    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32, again: bool },
+struct Stream {
+    /// One for each class.
+    open: [Option<Segment>; 3],
+    layout: Arc<Layout>,
 }
 
 impl History {
-    fn open(&mut self, lane: Lane) -> &mut Open {
+    /// That of a node that nothing is known of.
+    pub fn new(node: NodeId) -> History {
+        let (dictionary, closed, live, late) = Default::default();
+        History { node, dictionary, closed, live, late }
+    }
+
+    /// Whose it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Lets go of everything; gives the number below which series are forgotten.
+    pub fn forget(&mut self) -> SeriesId {
+        self.begin(Lane::Live);
+        self.begin(Lane::Late);
+        self.closed.clear();
+        let next = self.dictionary.next();
+        self.dictionary.forget(next);
+        next
+    }
+
+    /// A new session.
+    pub fn begin(&mut self, lane: Lane) {
+        for window in WINDOWS {
+            self.close(lane, window);
+        }
+        self.stream(lane).layout = Arc::default();
+    }
+
+    fn stream(&mut self, lane: Lane) -> &mut Stream {
         match lane {
             Lane::Live => &mut self.live,
             Lane::Late => &mut self.late,
         }
     }
 
-    /// A new session.
-    pub fn begin(&mut self, lane: Lane) {
-        self.close(lane);
-        self.open(lane).columns.clear();
+    fn open(&self) -> impl Iterator<Item = &Segment> {
+        [&self.live, &self.late].into_iter().flat_map(|stream| stream.open.iter().flatten())
     }
 
     /// Columns begin.
-    pub fn register(&mut self, lane: Lane, new: &NewColumns) {
-        let open = self.open(lane);
-        open.columns.extend_from_slice(&new.columns);
-        if let Some(segment) = &mut open.segment {
-            segment.columns.extend_from_slice(&new.columns);
-            segment.records.push(Record::Register(new.clone()));
-        }
+    pub fn register(&mut self, lane: Lane, new: &NewColumns, log: Option<&Log>) {
+        Arc::make_mut(&mut self.stream(lane).layout).register(new);
+        let record = |node, place| Record::Register { node, lane, place, new: new.clone() };
+        self.follow(lane, log, record, |open| open.register(new));
     }
 
     /// Columns end.
-    pub fn retire(&mut self, lane: Lane, indices: &[Index]) {
-        if let Some(segment) = &mut self.open(lane).segment {
-            segment.records.push(Record::Retire(indices.to_vec()));
+    pub fn retire(&mut self, lane: Lane, indices: &[Index], log: Option<&Log>) {
+        Arc::make_mut(&mut self.stream(lane).layout).retire(indices);
+        let record = |node, place| Record::Retire { node, lane, place, indices: indices.to_vec() };
+        self.follow(lane, log, record, |open| open.retire(indices));
+    }
+
+    /// Every open segment goes on with a record; one whose file is over ends.
+    fn follow(
+        &mut self,
+        lane: Lane,
+        log: Option<&Log>,
+        record: impl Fn(NodeId, u64) -> Record<'static>,
+        mut push: impl FnMut(&mut Segment),
+    ) {
+        let node = self.node;
+        for window in WINDOWS {
+            let Some(open) = &mut self.stream(lane).open[place(window)] else { continue };
+            let taken = match log.filter(|_| open.number > 0) {
+                Some(log) => log.push((open.span, open.number), &record(node, open.place()), None),
+                None => Pushed::Taken,
+            };
+            if taken == Pushed::Taken { push(open) } else { self.close(lane, window) }
         }
     }
 
     /// A frame was decoded; `decoder` is the state after it.
-    pub fn frame(&mut self, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder) {
-        if self.open(lane).segment.as_ref().is_some_and(|segment| segment.frames >= FRAMES_MAX) {
-            self.close(lane);
+    pub fn frame(
+        &mut self,
+        (lane, origin): (Lane, Option<Origin>),
+        record: FrameRecord<'_>,
+        decoder: &Decoder,
+        log: Option<&Log>,
+    ) {
+        let FrameRecord { at, head, groups, cells, again } = record;
+        // Nothing on disk is finer, so nothing in memory is.
+        let at = WallTime(at.0.div_euclid(1_000_000) * 1_000_000);
+        let frame = Frame { node: self.node, lane, at, head, origin, again, groups, cells };
+        let (span, window) = (Span::of(head.window, at), head.window);
+        let stream = self.stream(lane);
+        if stream.open[place(window)]
+            .as_ref()
+            .is_some_and(|open| open.span != span || open.frames >= FRAMES_MAX)
+        {
+            self.close(lane, window);
         }
-        let open = self.open(lane);
-        match &mut open.segment {
-            Some(segment) => segment.push(record),
-            None => open.segment = Some(Segment::begin(record, decoder, open.columns.clone())),
+        if let Some(open) = &mut self.stream(lane).open[place(window)] {
+            let place = open.place();
+            let taken = match log.filter(|_| open.number > 0) {
+                Some(log) => log.push((span, open.number), &Record::Frame { place, frame }, learned(&frame)),
+                None => Pushed::Taken,
+            };
+            if taken == Pushed::Taken {
+                open.push(&frame);
+                return;
+            }
+            self.close(lane, window);
         }
+        let stream = self.stream(lane);
+        stream.open[place(window)] = begin(span, frame, &stream.layout, decoder, log);
     }
 
-    fn close(&mut self, lane: Lane) {
-        if let Some(mut segment) = self.open(lane).segment.take() {
-            segment.bytes.shrink_to_fit();
+    fn close(&mut self, lane: Lane, window: Window) {
+        if let Some(mut segment) = self.stream(lane).open[place(window)].take() {
+            segment.end();
             self.closed.push_back(Arc::new(segment));
         }
     }
 
+    /// A segment as a log file has it.
+    pub fn restore(&mut self, segment: Segment) {
+        self.closed.push_back(Arc::new(segment));
+    }
+
     /// Lets go of segments that ended before `before`, and of series that stand in none.
     pub fn expire(&mut self, before: WallTime) {
-        // What came late lies between what came in time.
         self.closed.retain(|segment| segment.last >= before);
-        for open in [&mut self.live, &mut self.late] {
-            open.segment.take_if(|segment| segment.last < before);
+        for open in self.live.open.iter_mut().chain(&mut self.late.open) {
+            open.take_if(|open| open.last < before);
         }
-        let opens = [&self.live, &self.late];
-        let open = opens.iter().flat_map(|open| open.segment.iter().flat_map(|segment| &segment.columns));
-        let begun = opens.iter().flat_map(|open| &open.columns);
-        let closed = self.closed.iter().flat_map(|segment| &segment.columns);
-        let kept: HashSet<SeriesId> =
-            closed.chain(open).chain(begun).filter_map(|column| column.id).collect();
-        self.dictionary.retain(&kept);
+        let kept = self.named();
+        self.dictionary.expire(WallTime(i64::MAX), &kept);
+    }
+
+    /// The series of everything here.
+    pub fn named(&self) -> HashSet<SeriesId> {
+        let closed = self.closed.iter().flat_map(|segment| segment.columns());
+        let open = self.open().flat_map(Segment::columns);
+        let begun = self.live.layout.columns.iter().chain(&self.late.layout.columns).copied();
+        closed.chain(open).chain(begun).filter_map(|column| column.id).collect()
     }
 
     /// The segments that touch a stretch of time, oldest first.
     pub fn segments(&self, from: WallTime, to: WallTime) -> Vec<Arc<Segment>> {
         let touches = |segment: &Segment| segment.first <= to && segment.last >= from;
-        let open = [&self.live, &self.late].into_iter().flat_map(|open| &open.segment);
-        let open = open.filter(|segment| touches(segment)).map(|segment| Arc::new(segment.clone()));
+        let open = self.open().filter(|open| touches(open)).map(|open| Arc::new(open.clone()));
         self.closed.iter().filter(|segment| touches(segment)).cloned().chain(open).collect()
     }
+
+    /// The windows of everything here, and how many frames each has.
+    pub fn spans(&self) -> impl Iterator<Item = (Span, usize)> {
+        let closed = self.closed.iter().map(|segment| &**segment);
+        closed.chain(self.open()).map(|segment| (segment.span, segment.frames))
+    }
+
+    /// Ends what is open of a window, and gives all of it that lies in log files below a number, or in none.
+    pub fn ripe(&mut self, span: Span, below: FileNumber) -> Vec<Arc<Segment>> {
+        let is_ripe = |segment: &Segment| segment.span == span && segment.number < below;
+        for lane in [Lane::Live, Lane::Late] {
+            if self.stream(lane).open[place(span.window)].as_ref().is_some_and(&is_ripe) {
+                self.close(lane, span.window);
+            }
+        }
+        self.closed.iter().filter(|segment| is_ripe(segment)).cloned().collect()
+    }
+
+    /// Lets go of these.
+    pub fn release(&mut self, sealed: &[Arc<Segment>]) {
+        self.closed.retain(|segment| !sealed.iter().any(|other| Arc::ptr_eq(segment, other)));
+    }
 }
 
-impl Segment {
-    fn begin(record: FrameRecord<'_>, decoder: &Decoder, columns: Vec<Column>) -> Segment {
-        Segment {
-            first: record.at,
-            last: record.at,
-            base_at: record.at,
-            base: decoder.clone(),
-            base_groups: if record.again { Vec::new() } else { record.groups.to_vec() },
-            columns,
-            records: Vec::new(),
-            bytes: Vec::new(),
-            frames: 1,
-        }
-    }
+fn learned(frame: &Frame<'_>) -> Option<Learned> {
+    let Origin { epoch, totals } = frame.origin.filter(|_| !frame.again)?;
+    Some(Learned::Frame(frame.node, epoch, frame.head.seq, totals))
+}
 
-    fn push(&mut self, record: FrameRecord<'_>) {
-        self.bytes.extend_from_slice(record.groups);
-        self.bytes.extend_from_slice(record.cells);
-        let (groups, cells) = (record.groups.len() as u32, record.cells.len() as u32);
-        let FrameRecord { at, head, again, .. } = record;
-        self.records.push(Record::Frame { at, head, groups, cells, again });
-        self.first = self.first.min(record.at);
-        self.last = self.last.max(record.at);
-        self.frames += 1;
-    }
-
-    /// Calls `visit` with the time, the bitmap of sampled groups and the decoder after every frame.
-    fn replay(&self, mut visit: impl FnMut(WallTime, &[u8], &Decoder)) {
-        visit(self.base_at, &self.base_groups, &self.base);
-        let mut decoder = self.base.clone();
-        let mut bytes = self.bytes.as_slice();
-        for record in &self.records {
-            match record {
-                Record::Register(new) => {
-                    let forms: Vec<_> = new.columns.iter().map(|column| column.form.into()).collect();
-                    // What was registered once can be registered again.
-                    decoder.register(new.group, new.window, new.first, &forms).ok();
-                }
-                Record::Retire(indices) => {
-                    indices.iter().for_each(|index| {
-                        decoder.retire(*index).ok();
-                    });
-                }
-                Record::Frame { at, head, groups, cells, again } => {
-                    let (bitmap, rest) = bytes.split_at(*groups as usize);
-                    let (cells, rest) = rest.split_at(*cells as usize);
-                    bytes = rest;
-                    if decoder.decode(*head, bitmap, cells).is_ok() && !again {
-                        visit(*at, bitmap, &decoder);
-                    }
-                }
-            }
+/// A segment that begins with this frame, in whichever file takes it; in none if there is no room.
+fn begin(
+    span: Span,
+    frame: Frame<'_>,
+    layout: &Arc<Layout>,
+    decoder: &Decoder,
+    log: Option<&Log>,
+) -> Option<Segment> {
+    // Layout and decoder were told the same. If they were not, no one could read the frame later.
+    let cells = layout.key_frame(span.window, decoder.row()).ok()?;
+    let base = Base { frame: Frame { cells: &cells, ..frame }, layout: layout.clone() };
+    let Some(log) = log else { return Some(Segment::begin(span, 0, &base)) };
+    let record = Record::Base(base.clone());
+    loop {
+        let number = log.number(span);
+        match log.push((span, number), &record, learned(&frame)) {
+            Pushed::Taken => return Some(Segment::begin(span, number, &base)),
+            Pushed::Full => return Some(Segment::begin(span, 0, &base)),
+            // The file ended between the two calls.
+            Pushed::Stale => {}
         }
     }
 }
 
-fn bit(bitmap: &[u8], group: u32) -> bool {
-    bitmap.get(group as usize / 8).is_some_and(|byte| byte >> (group % 8) & 1 == 1)
-}
-
-/// The samples of some series in some segments, oldest first; one list for each series.
-pub fn read(
-    segments: &[Arc<Segment>],
-    series: &[SeriesId],
-    from: WallTime,
-    to: WallTime,
-) -> Vec<Vec<Sample>> {
-    let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
-    for segment in segments {
-        let found: Vec<(usize, usize, Column)> = segment
-            .columns
-            .iter()
-            .enumerate()
-            .filter_map(|(index, column)| Some((index, *wanted.get(&column.id?)?, *column)))
-            .collect();
-        segment.replay(|at, sampled, decoder| {
-            if at < from || at > to {
-                return;
-            }
-            for (index, list, column) in &found {
-                let cell = decoder.row().get(*index).filter(|_| decoder.group_of(*index as Index).is_some());
-                if let (true, Some(cell)) = (bit(sampled, column.group), cell) {
-                    samples[*list].push(Sample { at, value: column.form.value(*cell) });
-                }
-            }
-        });
+fn place(window: Window) -> usize {
+    match window {
+        Window::Short => 0,
+        Window::Medium => 1,
+        Window::Long => 2,
     }
-    samples.iter_mut().for_each(|list| list.sort_by_key(|sample| sample.at));
-    samples
 }

@@ -1,0 +1,233 @@
+//! Bytes into records. Memory is taken only for what the bytes can hold.
+
+use super::write::{AGAIN, COUNTED, LATE};
+use super::{Base, Column, Epoch, Frame, Lane, Layout, Origin, Record, RecordError, SeriesId, Totals};
+use crate::store::NewColumns;
+use quorate_common::cell::FrameHead;
+use quorate_common::cell::varint::{take, unzigzag};
+use quorate_common::model::label::{Labels, check_metric_name};
+use quorate_common::model::node::NodeId;
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
+use quorate_common::model::session::SeqRange;
+use quorate_common::model::time::WallTime;
+
+/// Most columns that a run may claim: a base of a million series is no base.
+const COLUMNS_MAX: usize = 1 << 20;
+
+impl<'a> Record<'a> {
+    /// Reads a record of this kind.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn read(kind: u8, payload: &'a [u8]) -> Result<Record<'a>, RecordError> {
+        let mut reader = Reader(payload);
+        let record = reader.record(kind)?;
+        if reader.0.is_empty() { Ok(record) } else { Err(RecordError::Long) }
+    }
+}
+
+/// What is left to read.
+pub(in crate::store::embedded) struct Reader<'a>(pub(in crate::store::embedded) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn record(&mut self, kind: u8) -> Result<Record<'a>, RecordError> {
+        Ok(match kind {
+            1 => Record::Base(Base { frame: self.frame()?, layout: self.layout()?.into() }),
+            2 => self.register()?,
+            3 => Record::Retire {
+                node: self.node()?,
+                lane: self.lane()?,
+                place: self.number()?,
+                indices: self.indices()?,
+            },
+            4 => Record::Frame { place: self.number()?, frame: self.frame()? },
+            5 => Record::Beat { node: self.node()?, seq: self.number()?, origin: self.origin()? },
+            6 => Record::Closed { node: self.node()?, epoch: self.epoch()?, range: self.range()? },
+            7 => Record::Ledger { node: self.node()?, epoch: self.epoch()?, entries: self.entries()? },
+            8 => Record::Ended { node: self.node()?, epoch: self.epoch()? },
+            9 => Record::Series {
+                node: self.node()?,
+                id: SeriesId(self.small("a series")?),
+                seen: self.time()?,
+                spec: self.spec()?,
+            },
+            10 => Record::Forgotten { node: self.node()?, next: SeriesId(self.small("a series")?) },
+            other => return Err(RecordError::Kind(other)),
+        })
+    }
+
+    fn register(&mut self) -> Result<Record<'a>, RecordError> {
+        let (node, lane, place) = (self.node()?, self.lane()?, self.number()?);
+        let (group, first) = (self.small("a group")?, self.small("an index")?);
+        let new = NewColumns { group, first, window: self.window()?, columns: self.columns()? };
+        Ok(Record::Register { node, lane, place, new })
+    }
+
+    fn frame(&mut self) -> Result<Frame<'a>, RecordError> {
+        let flags = self.byte()?;
+        let window = window(flags & 3)?;
+        if flags > LATE | AGAIN | COUNTED | 3 {
+            return Err(RecordError::Range("a flag"));
+        }
+        let (node, at) = (self.node()?, self.time()?);
+        let head = FrameHead { seq: self.number()?, predecessor: self.number()?, window };
+        let origin = if flags & COUNTED == 0 { None } else { Some(self.origin()?) };
+        let again = flags & AGAIN != 0;
+        let lane = if flags & LATE == 0 { Lane::Live } else { Lane::Late };
+        Ok(Frame { node, lane, at, head, origin, again, groups: self.bytes()?, cells: self.bytes()? })
+    }
+
+    fn layout(&mut self) -> Result<Layout, RecordError> {
+        let count = self.count()?;
+        let groups = (0..count).map(|_| self.window()).collect::<Result<_, _>>()?;
+        Ok(Layout { groups, columns: self.columns()?, retired: self.indices()? })
+    }
+
+    fn columns(&mut self) -> Result<Vec<Column>, RecordError> {
+        let count = self.number()? as usize;
+        if count > COLUMNS_MAX {
+            return Err(RecordError::Range("a number of columns"));
+        }
+        let mut columns = Vec::new();
+        while columns.len() < count {
+            let length = self.number()? as usize;
+            if length == 0 || length > count - columns.len() {
+                return Err(RecordError::Range("the length of a run"));
+            }
+            let (id, group, form) = (self.number()?, self.small("a group")?, self.form()?);
+            for offset in 0..length as u64 {
+                let id = match id.checked_sub(1) {
+                    None => None,
+                    Some(id) => Some(SeriesId(narrow(id.saturating_add(offset), "a series")?)),
+                };
+                columns.push(Column { id, form, group });
+            }
+        }
+        Ok(columns)
+    }
+
+    pub(in crate::store::embedded) fn form(&mut self) -> Result<CellForm, RecordError> {
+        match self.byte()? {
+            u8::MAX => Ok(CellForm::Float),
+            scale @ 0..=9 => match self.small("a unit")? {
+                0 => Err(RecordError::Range("a unit")),
+                unit => Ok(CellForm::Integer { scale, unit }),
+            },
+            _ => Err(RecordError::Range("a scale")),
+        }
+    }
+
+    fn spec(&mut self) -> Result<SeriesSpec, RecordError> {
+        let kind = if self.flag()? { MetricKind::Counter } else { MetricKind::Gauge };
+        let (form, name) = (self.form()?, self.text()?);
+        check_metric_name(name)?;
+        let count = self.count()?;
+        let pairs =
+            (0..count).map(|_| Ok((self.text()?, self.text()?))).collect::<Result<Vec<_>, RecordError>>()?;
+        Ok(SeriesSpec { metric: Metric { name: name.into(), kind, form }, labels: Labels::new(pairs)? })
+    }
+
+    fn origin(&mut self) -> Result<Origin, RecordError> {
+        let (epoch, after, samples) = (self.epoch()?, self.number()?, self.number()?);
+        Ok(Origin { epoch, totals: Totals { before: after.wrapping_sub(samples), after } })
+    }
+
+    fn epoch(&mut self) -> Result<Epoch, RecordError> {
+        let order = self.number()?;
+        let (nonce, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(Epoch { order, nonce: u64::from_le_bytes(*nonce) })
+    }
+
+    fn entries(&mut self) -> Result<Vec<(SeqRange, Option<Totals>)>, RecordError> {
+        let count = self.count()?;
+        let mut entries = Vec::with_capacity(count);
+        for _ in 0..count {
+            let range = self.range()?;
+            let totals = if self.flag()? {
+                Some(Totals { before: self.number()?, after: self.number()? })
+            } else {
+                None
+            };
+            entries.push((range, totals));
+        }
+        Ok(entries)
+    }
+
+    fn range(&mut self) -> Result<SeqRange, RecordError> {
+        Ok(SeqRange { first: self.number()?, last: self.number()? })
+    }
+
+    fn indices(&mut self) -> Result<Vec<u32>, RecordError> {
+        let count = self.count()?;
+        (0..count).map(|_| self.small("an index")).collect()
+    }
+
+    pub(in crate::store::embedded) fn node(&mut self) -> Result<NodeId, RecordError> {
+        Ok(NodeId(unzigzag(self.number()?)))
+    }
+
+    pub(in crate::store::embedded) fn time(&mut self) -> Result<WallTime, RecordError> {
+        Ok(WallTime(unzigzag(self.number()?)))
+    }
+
+    pub(in crate::store::embedded) fn window(&mut self) -> Result<Window, RecordError> {
+        window(self.byte()?)
+    }
+
+    fn lane(&mut self) -> Result<Lane, RecordError> {
+        Ok(if self.flag()? { Lane::Late } else { Lane::Live })
+    }
+
+    fn flag(&mut self) -> Result<bool, RecordError> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(RecordError::Range("a flag")),
+        }
+    }
+
+    pub(in crate::store::embedded) fn text(&mut self) -> Result<&'a str, RecordError> {
+        Ok(std::str::from_utf8(self.bytes()?)?)
+    }
+
+    pub(in crate::store::embedded) fn bytes(&mut self) -> Result<&'a [u8], RecordError> {
+        let count = self.count()?;
+        let (bytes, rest) = self.0.split_at_checked(count).ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    /// How many of something follow, each of at least a byte.
+    pub(in crate::store::embedded) fn count(&mut self) -> Result<usize, RecordError> {
+        let count = self.number()?;
+        usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(RecordError::Short)
+    }
+
+    pub(in crate::store::embedded) fn small(&mut self, what: &'static str) -> Result<u32, RecordError> {
+        narrow(self.number()?, what)
+    }
+
+    pub(in crate::store::embedded) fn number(&mut self) -> Result<u64, RecordError> {
+        Ok(take(&mut self.0)?)
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        let (byte, rest) = self.0.split_first().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(*byte)
+    }
+}
+
+fn window(byte: u8) -> Result<Window, RecordError> {
+    match byte {
+        0 => Ok(Window::Short),
+        1 => Ok(Window::Medium),
+        2 => Ok(Window::Long),
+        _ => Err(RecordError::Range("a window")),
+    }
+}
+
+fn narrow(number: u64, what: &'static str) -> Result<u32, RecordError> {
+    u32::try_from(number).map_err(|_| RecordError::Range(what))
+}

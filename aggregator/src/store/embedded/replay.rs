@@ -1,0 +1,199 @@
+//! Replay: log files of earlier processes back into segments, dictionaries and ledgers.
+//!
+//! It reads whatever the bytes are. A record that does not follow the one before it in its stretch, because that one
+//! is damaged, ends the stretch: the frames up to the node's next base are lost, and counted. A file that was cut
+//! off is normal. It does no I/O.
+
+use super::dictionary::Known;
+use super::ledgers::{Entry, Ledgers};
+use super::log::{FileNumber, Learned};
+use super::record::{Base, Frame, Record};
+use super::segment::Segment;
+use super::window::Span;
+use crate::store::{Lane, SeriesId};
+use quorate_common::journal::{Piece, pieces};
+use quorate_common::model::node::NodeId;
+use quorate_common::model::session::{Epoch, SeqRange};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// What was found at the start, and what of it could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Log files that were read.
+    pub files: usize,
+    /// Frames in them.
+    pub frames: u64,
+    /// Bytes at the ends of files that were being written when a process ended. Nobody was told that they are kept.
+    pub torn_bytes: u64,
+    /// Files with damage, and how many bytes of each.
+    pub damaged: Vec<(String, u64)>,
+    /// Frames that cannot be read because something before them is damaged, by node.
+    pub lost: BTreeMap<NodeId, u64>,
+    /// Files that were moved aside.
+    pub quarantined: Vec<String>,
+}
+
+/// Everything that files said so far.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// What could not be read.
+    pub report: Report,
+    segments: HashMap<NodeId, Vec<Segment>>,
+    names: HashMap<NodeId, HashMap<SeriesId, Known>>,
+    floors: HashMap<NodeId, SeriesId>,
+    entries: HashMap<(NodeId, Epoch), Vec<Entry>>,
+    ended: HashSet<(NodeId, Epoch)>,
+}
+
+/// What there is of a node.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Its segments.
+    pub segments: Vec<Segment>,
+    /// Its series.
+    pub names: HashMap<SeriesId, Known>,
+    /// Whatever has a lower number is forgotten.
+    pub floor: SeriesId,
+}
+
+/// The file that is read.
+struct File {
+    /// Window and number; `None` if its frames are not wanted.
+    place: Option<(Span, FileNumber)>,
+    open: HashMap<(NodeId, Lane), Segment>,
+}
+
+impl Replay {
+    /// Reads a file. Without a `place` its frames are left out: they are sealed, or it has none.
+    pub fn read(&mut self, name: &str, content: &[u8], salt: u64, place: Option<(Span, FileNumber)>) {
+        let mut file = File { place, open: HashMap::new() };
+        let mut damaged = 0;
+        self.report.files += 1;
+        for piece in pieces(content, salt) {
+            match piece {
+                Piece::Damage { at, bytes } if at + bytes == content.len() => {
+                    self.report.torn_bytes += bytes as u64;
+                }
+                Piece::Damage { bytes, .. } => damaged += bytes as u64,
+                Piece::Record { kind, payload, .. } => match Record::read(kind, payload) {
+                    Ok(record) => self.take(&mut file, record),
+                    Err(_) => damaged += payload.len() as u64,
+                },
+            }
+        }
+        if damaged > 0 {
+            self.report.damaged.push((name.to_owned(), damaged));
+        }
+        file.open.into_iter().for_each(|((node, _), segment)| self.keep(node, segment));
+    }
+
+    fn take(&mut self, file: &mut File, record: Record<'_>) {
+        match record {
+            Record::Base(base) => self.base(file, &base),
+            Record::Frame { place, frame } => self.frame(file, place, &frame),
+            Record::Register { node, lane, place, new } => {
+                self.follow(file, (node, lane), place, |open| open.register(&new));
+            }
+            Record::Retire { node, lane, place, indices } => {
+                self.follow(file, (node, lane), place, |open| open.retire(&indices));
+            }
+            Record::Beat { node, seq, origin } => {
+                let entry = (SeqRange { first: seq, last: seq }, Some(origin.totals));
+                self.entries.entry((node, origin.epoch)).or_default().push(entry);
+            }
+            Record::Closed { node, epoch, range } => {
+                self.entries.entry((node, epoch)).or_default().push((range, None));
+            }
+            Record::Ledger { node, epoch, entries } => {
+                self.entries.entry((node, epoch)).or_default().extend(entries);
+            }
+            Record::Ended { node, epoch } => drop(self.ended.insert((node, epoch))),
+            Record::Series { node, id, seen, spec } => {
+                let known = self.names.entry(node).or_default();
+                let seen = known.get(&id).map_or(seen, |old| old.seen.max(seen));
+                known.insert(id, Known { spec, seen });
+            }
+            Record::Forgotten { node, next } => {
+                let floor = self.floors.entry(node).or_insert(next);
+                *floor = (*floor).max(next);
+            }
+        }
+    }
+
+    fn base(&mut self, file: &mut File, base: &Base<'_>) {
+        let Frame { node, lane, .. } = base.frame;
+        self.learn(&base.frame);
+        let Some((span, number)) = file.place else { return };
+        self.report.frames += 1;
+        if let Some(before) = file.open.insert((node, lane), Segment::begin(span, number, base)) {
+            self.keep(node, before);
+        }
+    }
+
+    fn frame(&mut self, file: &mut File, place: u64, frame: &Frame<'_>) {
+        // Of a sealed file only the ledger is wanted: what its chunks lack, nobody can give back.
+        if file.place.is_none() {
+            self.learn(frame);
+        } else if self.follow(file, (frame.node, frame.lane), place, |open| open.push(frame)) {
+            self.learn(frame);
+            self.report.frames += 1;
+        } else {
+            // It is not learned: if the agent still holds it, it comes again.
+            *self.report.lost.entry(frame.node).or_default() += 1;
+        }
+    }
+
+    /// Goes on with a stretch, or ends it if this is not its next record.
+    fn follow(
+        &mut self,
+        file: &mut File,
+        stream: (NodeId, Lane),
+        place: u64,
+        push: impl FnOnce(&mut Segment),
+    ) -> bool {
+        match file.open.get_mut(&stream) {
+            Some(open) if open.place() == place => {
+                push(open);
+                true
+            }
+            _ => {
+                file.open.remove(&stream).into_iter().for_each(|open| self.keep(stream.0, open));
+                false
+            }
+        }
+    }
+
+    fn keep(&mut self, node: NodeId, mut segment: Segment) {
+        segment.end();
+        self.segments.entry(node).or_default().push(segment);
+    }
+
+    fn learn(&mut self, frame: &Frame<'_>) {
+        if let Some(origin) = frame.origin.filter(|_| !frame.again) {
+            let range = SeqRange { first: frame.head.seq, last: frame.head.seq };
+            self.entries.entry((frame.node, origin.epoch)).or_default().push((range, Some(origin.totals)));
+        }
+    }
+
+    /// Everything, put together.
+    pub fn finish(mut self) -> (Report, Ledgers, HashMap<NodeId, Found>) {
+        let mut ledgers = Ledgers::default();
+        for ((node, epoch), entries) in self.entries {
+            ledgers.restore(node, epoch, entries);
+        }
+        self.ended.iter().for_each(|(node, epoch)| ledgers.learn(Learned::Ended(*node, *epoch)));
+        let mut found: HashMap<NodeId, Found> = HashMap::new();
+        for (node, mut segments) in self.segments {
+            segments.sort_by_key(|segment| segment.first);
+            found.entry(node).or_default().segments = segments;
+        }
+        for (node, names) in self.names {
+            found.entry(node).or_default().names = names;
+        }
+        for (node, floor) in self.floors {
+            found.entry(node).or_default().floor = floor;
+        }
+        self.report.damaged.sort();
+        (self.report, ledgers, found)
+    }
+}

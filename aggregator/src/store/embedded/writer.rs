@@ -1,0 +1,243 @@
+//! The back of the log: batches become durable, or their files are over.
+//!
+//! ```text
+//!   commit:  names ─→ sync ─→ records of each file ─→ sync ─→ ledgers learn what is durable
+//!   release: all ledgers into a checkpoint ─→ sync ─→ the log files of what was sealed are deleted
+//! ```
+//!
+//! A file begins with all ledgers, and is written by one process only. The dictionary is written twice, for a
+//! damaged byte in it would cost the names of all that was ever stored. One thread at a time uses the writer; it
+//! blocks on the disk and knows no clock.
+
+use super::ledgers::Ledgers;
+use super::log::{Batch, FileNumber, Part, each, frame};
+use super::record::Record;
+use super::window::Span;
+use quorate_common::disk::Disk;
+use quorate_common::journal::{Journal, JournalError};
+use quorate_common::rng::Rng;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Beginnings of the names of files.
+pub const LOG: &str = "log";
+pub const CHECKPOINT: &str = "ledgers";
+pub const NAMES: [&str; 2] = ["series-a", "series-b"];
+
+/// Ledgers as readers share them.
+pub type Durable = Arc<Mutex<Ledgers>>;
+
+/// See the module.
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    rng: Box<dyn Rng>,
+    durable: Durable,
+    open: HashMap<FileNumber, Journal>,
+    /// Every log file that is there, open or not.
+    paths: HashMap<FileNumber, (Span, PathBuf)>,
+    names: Option<[Journal; 2]>,
+    /// Names that are not durable.
+    unnamed: Vec<u8>,
+    /// Files of dictionary and checkpoint that newer ones may replace.
+    old_names: Vec<PathBuf>,
+    checkpoints: Vec<PathBuf>,
+}
+
+/// What a writer finds when it begins.
+#[derive(Debug, Default)]
+pub struct Left {
+    /// Log files of earlier processes, by number.
+    pub logs: HashMap<FileNumber, (Span, PathBuf)>,
+    /// Files of the dictionary.
+    pub names: Vec<PathBuf>,
+    /// Files of ledgers.
+    pub checkpoints: Vec<PathBuf>,
+}
+
+/// A batch that is not durable.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to commit")]
+pub struct CommitError {
+    /// The files that are over.
+    pub files: Vec<FileNumber>,
+    /// Why.
+    #[source]
+    pub source: JournalError,
+}
+
+impl Writer {
+    /// A writer that goes on behind what is `left`.
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        rng: Box<dyn Rng>,
+        durable: Durable,
+        left: Left,
+    ) -> Writer {
+        let Left { logs, names, checkpoints } = left;
+        Writer {
+            disk,
+            directory: directory.to_owned(),
+            rng,
+            durable,
+            open: HashMap::new(),
+            paths: logs,
+            names: None,
+            unnamed: Vec::new(),
+            old_names: names,
+            checkpoints,
+        }
+    }
+
+    /// Makes a batch durable. When that fails, all files that it is for are over.
+    pub fn commit(&mut self, mut batch: Batch) -> Result<(), CommitError> {
+        self.unnamed.append(&mut batch.names);
+        match self.write_names().and_then(|()| self.write_parts(&batch)) {
+            Ok(()) => {
+                let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+                batch.parts.values().flat_map(|part| &part.learned).for_each(|one| durable.learn(*one));
+                Ok(())
+            }
+            Err(source) => {
+                let files: Vec<FileNumber> = batch.parts.keys().copied().collect();
+                files.iter().for_each(|number| self.abandon(*number));
+                Err(CommitError { files, source })
+            }
+        }
+    }
+
+    /// The windows that have log files.
+    pub fn spans(&self) -> BTreeSet<Span> {
+        self.paths.values().map(|(span, _)| *span).collect()
+    }
+
+    /// The log files of a window below a number, and their names, as a chunk file says that it covers them.
+    pub fn covered(&self, span: Span, below: FileNumber) -> Vec<(FileNumber, String)> {
+        let files = self.paths.iter().filter(|(number, (of, _))| *of == span && **number < below);
+        let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+        files.filter_map(|(number, (_, path))| Some((*number, name(path)?))).collect()
+    }
+
+    /// Deletes log files whose frames are sealed. What only they knew of ledgers is durable elsewhere before.
+    pub fn release(&mut self, numbers: &[FileNumber]) -> Result<(), JournalError> {
+        let mut journal = self.begin(CHECKPOINT);
+        journal.sync()?;
+        let mut old = std::mem::replace(&mut self.checkpoints, vec![journal.path().to_owned()]);
+        for number in numbers {
+            self.open.remove(number);
+            old.extend(self.paths.remove(number).map(|(_, path)| path));
+        }
+        // What stays is released once more after the next start: it is covered.
+        old.iter().for_each(|path| drop(self.disk.remove(path)));
+        Ok(())
+    }
+
+    /// Writes the dictionary anew; `records` is all of it, as [`frame`] writes them.
+    pub fn rewrite_names(&mut self, records: &[u8]) -> Result<(), JournalError> {
+        let mut journals = self.begin_names();
+        push_names(&mut journals, records)?;
+        let old = std::mem::take(&mut self.old_names);
+        self.use_names(journals);
+        old.iter().for_each(|path| drop(self.disk.remove(path)));
+        Ok(())
+    }
+
+    fn write_names(&mut self) -> Result<(), JournalError> {
+        if self.unnamed.is_empty() {
+            return Ok(());
+        }
+        let mut journals = match self.names.take() {
+            Some(journals) => journals,
+            None => self.begin_names(),
+        };
+        let known = self.old_names.contains(&journals[0].path().to_owned());
+        // Journals that failed are dropped here, and what they were to say is said by the next ones.
+        push_names(&mut journals, &self.unnamed).inspect_err(|_| {
+            if !known {
+                journals.iter().for_each(|journal| drop(self.disk.remove(journal.path())));
+            }
+        })?;
+        self.unnamed.clear();
+        if known {
+            self.names = Some(journals)
+        } else {
+            self.use_names(journals)
+        }
+        Ok(())
+    }
+
+    fn begin_names(&mut self) -> [Journal; 2] {
+        NAMES.map(|stem| Journal::begin(self.disk.clone(), &self.directory, stem, &mut *self.rng))
+    }
+
+    fn use_names(&mut self, journals: [Journal; 2]) {
+        self.old_names.extend(journals.iter().map(|journal| journal.path().to_owned()));
+        self.names = Some(journals);
+    }
+
+    fn write_parts(&mut self, batch: &Batch) -> Result<(), JournalError> {
+        for (number, part) in &batch.parts {
+            self.write_part(*number, part)?;
+        }
+        // All are with the kernel before the first is waited for.
+        for (number, part) in &batch.parts {
+            let Some(journal) = self.open.get_mut(number) else { continue };
+            journal.sync()?;
+            self.paths.insert(*number, (part.span, journal.path().to_owned()));
+        }
+        Ok(())
+    }
+
+    fn write_part(&mut self, number: FileNumber, part: &Part) -> Result<(), JournalError> {
+        let journal = match self.open.remove(&number) {
+            Some(journal) => journal,
+            None => self.begin(&part.span.stem(LOG)),
+        };
+        let journal = self.open.entry(number).or_insert(journal);
+        each(&part.records).try_for_each(|(kind, payload)| journal.push(kind, payload))?;
+        journal.write()
+    }
+
+    /// A file that begins with all ledgers.
+    fn begin(&mut self, stem: &str) -> Journal {
+        let mut journal = Journal::begin(self.disk.clone(), &self.directory, stem, &mut *self.rng);
+        let mut payload = Vec::new();
+        let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledgers = durable.records(|record| {
+            payload.clear();
+            record.write(&mut payload);
+            journal.push(record.kind(), &payload)
+        });
+        // A ledger has some sixty ranges: it is never longer than a record may be.
+        ledgers.ok();
+        journal
+    }
+
+    /// A file failed. If nothing in it is durable it is deleted: on a full disk there would be ever more of them.
+    fn abandon(&mut self, number: FileNumber) {
+        let journal = self.open.remove(&number);
+        if let Some(journal) = journal.filter(|_| !self.paths.contains_key(&number)) {
+            self.disk.remove(journal.path()).ok();
+        }
+    }
+}
+
+fn push_names(journals: &mut [Journal; 2], records: &[u8]) -> Result<(), JournalError> {
+    for journal in journals {
+        each(records).try_for_each(|(kind, payload)| journal.push(kind, payload))?;
+        journal.sync()?;
+    }
+    Ok(())
+}
+
+/// Bytes of some records, for [`Writer::rewrite_names`].
+pub fn framed<'a>(records: impl Iterator<Item = Record<'a>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    records.for_each(|record| frame(&mut out, &record));
+    out
+}
+
+#[cfg(test)]
+mod tests;
