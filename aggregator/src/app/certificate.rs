@@ -37,6 +37,7 @@ pub struct Certificate {
     grpc: watch::Sender<Arc<ServerConfig>>,
     enrol: watch::Sender<Arc<ServerConfig>>,
     validities: watch::Sender<Vec<Validity>>,
+    fingerprint: watch::Sender<[u8; 32]>,
 }
 
 /// A certificate that was read and can be shown, by whose authority.
@@ -47,6 +48,8 @@ pub struct Shown {
     enrol: Arc<ServerConfig>,
     /// Leaf, intermediates, roots.
     validities: Vec<Validity>,
+    /// SHA-256 of all of them.
+    fingerprint: [u8; 32],
 }
 
 impl Certificate {
@@ -56,7 +59,7 @@ impl Certificate {
         lives: identity::Config,
         now: WallTime,
     ) -> Result<Certificate, DoorError> {
-        let Shown { name, authority, grpc, enrol, validities } = read(paths, lives, now)?;
+        let Shown { name, authority, grpc, enrol, validities, fingerprint } = read(paths, lives, now)?;
         Ok(Certificate {
             name,
             paths: paths.clone(),
@@ -65,6 +68,7 @@ impl Certificate {
             grpc: watch::Sender::new(grpc),
             enrol: watch::Sender::new(enrol),
             validities: watch::Sender::new(validities),
+            fingerprint: watch::Sender::new(fingerprint),
         })
     }
 
@@ -86,6 +90,11 @@ impl Certificate {
     /// How long it is valid, and those who vouch for it, now and later.
     pub fn validities(&self) -> watch::Receiver<Vec<Validity>> {
         self.validities.subscribe()
+    }
+
+    /// Tells it, with all that vouch for it, from every other.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        *self.fingerprint.borrow()
     }
 
     /// Renews what both ports show, if its end is near.
@@ -115,6 +124,7 @@ impl Certificate {
         self.grpc.send_replace(shown.grpc);
         self.enrol.send_replace(shown.enrol);
         self.validities.send_replace(shown.validities);
+        self.fingerprint.send_replace(shown.fingerprint);
     }
 }
 
@@ -154,9 +164,11 @@ fn read(paths: &StatePaths, lives: identity::Config, now: WallTime) -> Result<Sh
     if let Some(expired) = validities.iter().find(|validity| validity.not_after <= now) {
         return Err(DoorError::Expired { subject: expired.subject.clone(), at: expired.not_after });
     }
+    let all: Vec<&[u8]> = own.chain.iter().chain(&roots).map(AsRef::as_ref).collect();
+    let fingerprint = tls::sha256(&all.concat());
     let grpc = Arc::new(tls::server_config(own.clone(), &roots)?);
     let enrol = Arc::new(tls::enrolment_config(own, &roots)?);
-    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol, validities })
+    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol, validities, fingerprint })
 }
 
 #[cfg(test)]

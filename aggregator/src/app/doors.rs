@@ -204,6 +204,7 @@ impl Doors {
             doors: vec![door("grpc", self.grpc.1, &grpc), door("enrol", self.enrol.1, &enrol)],
             limits: services.limits.clone(),
             refusals: services.refusals.clone(),
+            snapshots: services.clusters.snapshots.clone(),
             clock: services.clock.clone(),
         };
         let issuer = Issuer {

@@ -80,12 +80,12 @@ impl Reload {
                 Some(()) = signals.recv() => {
                     self.notifier.tell(&[State::Reloading { at_us: monotonic_us() }]);
                     self.reload_registry().await;
-                    let (config, validities) = (self.config.clone(), self.certificate.validities());
-                    let shown = validities.borrow().clone();
+                    let (config, fingerprint) = (self.config.clone(), self.certificate.fingerprint());
                     let taken = self.take();
-                    let is_other = *validities.borrow() != shown;
-                    self.note(&config, is_other, &taken).await;
-                    self.tell(taken);
+                    // At once: what is in force and how that came to be are shown together.
+                    self.tell(taken.clone());
+                    let is_other = self.certificate.fingerprint() != fingerprint;
+                    self.note(self.detail(&config, is_other, &taken)).await;
                     self.notifier.tell(&[State::Ready]);
                 }
             }
@@ -125,9 +125,9 @@ impl Reload {
         });
     }
 
-    /// Who may send a signal is on this machine; what changed is compared with what was in force.
-    async fn note(&self, before: &Config, is_other: bool, taken: &Result<Vec<&'static str>, Wrong>) {
-        let detail = match taken {
+    /// What changed since `before`, in one line.
+    fn detail(&self, before: &Config, is_other: bool, taken: &Result<Vec<&'static str>, Wrong>) -> String {
+        match taken {
             Err((what, text)) => format!("refused, the old stays: {what}: {text}"),
             Ok(needs_restart) => {
                 let changed = changes(before, &self.config);
@@ -138,7 +138,11 @@ impl Reload {
                 let told = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
                 if told.is_empty() { "nothing changed".to_owned() } else { told }
             }
-        };
+        }
+    }
+
+    /// Who may send a signal is on this machine.
+    async fn note(&self, detail: String) {
         let noted =
             self.registry.note_local("reload", ("configuration", detail), self.clock.now().wall).await;
         if let Err(error) = noted {

@@ -3,6 +3,8 @@
 use super::listen::{Connections, Counters};
 use crate::limit::{Bound, Current, Refusals};
 use quorate_common::clock::Clock;
+use quorate_common::model::cluster::Snapshot;
+use quorate_common::model::node::HostFacts;
 use quorate_common::model::time::WallTime;
 use quorate_common::tls::Validity;
 use quorate_proto::convert::timestamp;
@@ -13,6 +15,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
+
+/// Of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The configuration in force, and how it came to be.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +75,8 @@ pub struct Diagnostics {
     pub limits: Current,
     /// Who was sent away.
     pub refusals: Refusals,
+    /// The newest verdicts.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -84,7 +91,7 @@ impl DiagnosticService for Diagnostics {
         let refused = self.refusals.counts().filter(|(_, count)| *count > 0);
         Ok(Response::new(v1::GetStatusResponse {
             name: self.name.to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: VERSION.to_owned(),
             started: Some(timestamp(self.started)),
             timestamp: Some(timestamp(self.clock.now().wall)),
             resident_bytes: resident_bytes(),
@@ -93,11 +100,19 @@ impl DiagnosticService for Diagnostics {
             doors: self.doors.iter().map(door).collect(),
             limits: limits.into_iter().map(|bound| self.limit(&bound)).collect(),
             refused: refused.map(|(reason, count)| (reason.to_string(), count)).collect(),
+            newer_agents: self.newer_agents(),
         }))
     }
 }
 
 impl Diagnostics {
+    /// By what they said of themselves when they were last heard.
+    fn newer_agents(&self) -> u32 {
+        let snapshot = self.snapshots.borrow();
+        let agents = snapshot.nodes.iter().filter_map(|node| node.facts.as_deref());
+        u32::try_from(newer(agents, VERSION)).unwrap_or(u32::MAX)
+    }
+
     fn limit(&self, bound: &Bound) -> v1::Limit {
         v1::Limit {
             key: bound.key.to_owned(),
@@ -141,9 +156,41 @@ fn door(door: &Door) -> v1::Door {
     }
 }
 
+/// How many of these agents are of a later version than `own`.
+fn newer<'a>(agents: impl Iterator<Item = &'a HostFacts>, own: &str) -> usize {
+    let own = numbers(own);
+    agents.filter(|facts| numbers(&facts.agent_version) > own).count()
+}
+
+/// A version as its numbers, which compare as it does; what is no version is before all of them.
+fn numbers(version: &str) -> Option<Vec<u64>> {
+    // What follows a sign is a kind of the same version.
+    let plain = version.split(['-', '+']).next()?;
+    plain.split('.').map(|number| number.parse().ok()).collect()
+}
+
 /// The second number of the file is the resident pages.
 fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_their_numbers() {
+        let later = |one: &str, other: &str| numbers(one) > numbers(other);
+        assert!(later("0.10.0", "0.9.9") && later("1.0.0", "0.99.0") && later("0.1.1+b7", "0.1.0"));
+        assert!(!later("0.1.0", "0.1.0") && !later("0.1.0-rc1", "0.1.0") && !later("0.1.0", "0.2"));
+        for none in ["", "x", "99999999999999999999", "1..2", "v2.0"] {
+            assert!(!later(none, "0.0.1"), "{none}");
+        }
+        assert!(numbers(VERSION).is_some(), "our own is one");
+        let agents = ["0.1.0", "0.2.0", "", "1.0.0-rc1"]
+            .map(|version| HostFacts { agent_version: version.into(), ..HostFacts::default() });
+        assert_eq!(newer(agents.iter(), "0.1.0"), 2);
+    }
 }

@@ -39,6 +39,13 @@ fn draw(status: &Aggregator, all: bool, marks: Marks) -> Vec<Text> {
         field("refused").with(Style::Plain, format!("{times}: {}", reason.replace('_', " ")))
     });
     lines.extend(refused);
+    if status.newer_agents > 0 {
+        let text = format!(
+            "{} of a later version: upgrade the aggregator",
+            count(status.newer_agents.into(), "agent")
+        );
+        lines.push(field("agents").with(Style::Warn, format!("{} {text}", marks.of(Style::Warn))));
+    }
     lines.extend(limits(&status.limits, all, marks));
     lines
 }
@@ -145,6 +152,7 @@ agg  0.1.0, up 2 h 46 min, 32.0 MiB
   trust     CN=Quorate root until 2036-11-17T19:06:05.000Z
   port      grpc at 0.0.0.0:7443: 3 open, 9 accepted, 7 with TLS  ✖ accepting failed: 1 time
   refused   2: not tls
+  agents    ▲ 1 agent of a later version: upgrade the aggregator
 
   LIMIT                    VALUE  BIT  COUNTED AS
   limits.call.at_once_max    512    2  calls

@@ -585,6 +585,7 @@ impl DiagnosticService for Fake {
                 limit("limits.door.connections_max", 20_000, Some(0), "connections"),
             ],
             refused: [("not_tls".to_owned(), 2)].into(),
+            newer_agents: 1,
         }))
     }
 }

@@ -353,6 +353,7 @@ impl From<v1::GetStatusResponse> for view::Aggregator {
             doors: all(message.doors),
             limits: all(message.limits),
             refused: message.refused.into_iter().collect(),
+            newer_agents: message.newer_agents,
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct Aggregator {
     pub doors: Vec<Door>,
     pub limits: Vec<Limit>,
     pub refused: BTreeMap<String, u64>,
+    pub newer_agents: u32,
 }
 
 /// The configuration in force.
