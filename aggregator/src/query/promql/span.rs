@@ -5,20 +5,25 @@
 
 use super::parse::children;
 use promql_parser::parser::Expr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The start of an expression, by its address in the tree, which does not move while a query lives: boxed
 /// nodes stay where they are.
 #[derive(Debug, Default)]
 pub struct Spans {
-    /// For each call, by its number in the walk: where its arguments start.
-    arguments: HashMap<usize, Vec<String>>,
+    /// For each call: where it starts, and where its arguments do.
+    calls: HashMap<usize, (String, Vec<String>)>,
 }
 
 impl Spans {
     /// Where an argument of a call or an aggregation starts, as `line:column`.
     pub fn argument(&self, expr: &Expr, at: usize) -> &str {
-        self.arguments.get(&key(expr)).and_then(|places| places.get(at)).map_or("1:1", String::as_str)
+        self.calls.get(&key(expr)).and_then(|(_, places)| places.get(at)).map_or("1:1", String::as_str)
+    }
+
+    /// Where a call or an aggregation starts.
+    pub fn call(&self, expr: &Expr) -> &str {
+        self.calls.get(&key(expr)).map_or("1:1", |(start, _)| start.as_str())
     }
 }
 
@@ -30,7 +35,7 @@ fn key(expr: &Expr) -> usize {
 /// Finds all calls and aggregations.
 pub fn locate(text: &str, expr: &Expr) -> Spans {
     let words = words(text);
-    let (mut spans, mut used, mut open) = (Spans::default(), vec![false; words.len()], vec![expr]);
+    let (mut spans, mut used, mut open) = (Spans::default(), HashSet::new(), vec![expr]);
     while let Some(expr) = open.pop() {
         open.extend(children(expr).into_iter().rev());
         let name = match expr {
@@ -41,14 +46,14 @@ pub fn locate(text: &str, expr: &Expr) -> Spans {
         let found = words.iter().position(|word| word.text.eq_ignore_ascii_case(&name));
         let next = found.and_then(|from| {
             (from..words.len()).find(|at| {
-                used.get(*at) == Some(&false)
+                !used.contains(at)
                     && words.get(*at).is_some_and(|word| word.text.eq_ignore_ascii_case(&name))
             })
         });
         if let Some((at, word)) = next.and_then(|at| Some((at, words.get(at)?))) {
-            used[at] = true;
+            used.insert(at);
             let places = word.arguments.iter().map(|offset| position(text, *offset)).collect();
-            spans.arguments.insert(key(expr), places);
+            spans.calls.insert(key(expr), (position(text, word.start), places));
         }
     }
     spans
@@ -64,6 +69,7 @@ fn position(text: &str, offset: usize) -> String {
 /// A word that is called.
 struct Word<'a> {
     text: &'a str,
+    start: usize,
     arguments: Vec<usize>,
 }
 
@@ -83,11 +89,11 @@ fn words(text: &str) -> Vec<Word<'_>> {
     while let Some(byte) = text.as_bytes().get(at).copied() {
         let end = token_end(text, at, byte);
         let token = text.get(at..end).unwrap_or_default();
-        if let Some(word) = starts.filter(|_| !byte.is_ascii_whitespace() && byte != b'#') {
-            if byte != b')' {
-                words[word].arguments.push(at);
+        if !byte.is_ascii_whitespace() && byte != b'#' {
+            let called = starts.take().and_then(|word: usize| words.get_mut(word));
+            if let Some(word) = called.filter(|_| byte != b')') {
+                word.arguments.push(at);
             }
-            starts = None;
         }
         match byte {
             b'#' => {}
@@ -96,10 +102,10 @@ fn words(text: &str) -> Vec<Word<'_>> {
                 open.push(Open::Other);
             }
             b'(' => match pending.take() {
-                Some(text) => {
+                Some((start, text)) => {
                     starts = Some(words.len());
                     open.push(Open::Call(words.len()));
-                    words.push(Word { text, arguments: Vec::new() });
+                    words.push(Word { text, start, arguments: Vec::new() });
                 }
                 None => open.push(Open::Other),
             },
@@ -112,7 +118,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
             _ if is_word(byte) => match token.to_ascii_lowercase().as_str() {
                 "by" | "without" => is_grouping = true,
                 "on" | "ignoring" | "group_left" | "group_right" | "bool" => pending = None,
-                _ => pending = Some(token),
+                _ => pending = Some((at, token)),
             },
             _ if byte.is_ascii_whitespace() => {}
             _ => pending = None,

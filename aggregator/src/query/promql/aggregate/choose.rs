@@ -51,8 +51,7 @@ impl Evaluator<'_, '_> {
                 }
             }
             if parameter.len() == 1 {
-                let (order, chosen) = (&order, &mut chosen);
-                result.extend(order.iter().filter_map(|at| chosen.get_mut(*at)).map(|own| own.clone()));
+                result.extend(order.iter().filter_map(|at| chosen.get(*at)).cloned());
             } else {
                 result.extend(chosen.into_iter().filter(Series::has_values));
             }

@@ -47,7 +47,7 @@ impl Evaluator<'_, '_> {
         let groups = group(&matrix, aggregate.modifier.as_ref());
         self.budget.make(groups.len(), grid.count)?;
         let op = aggregate.op.id();
-        let mut parameter = |own: &mut Self| match aggregate.param.as_deref() {
+        let parameter = |own: &mut Self| match aggregate.param.as_deref() {
             Some(param) => own.eval_scalar(param, grid),
             None => Error::data("aggregation without its parameter"),
         };

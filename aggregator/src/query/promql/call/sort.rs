@@ -16,7 +16,7 @@ impl Evaluator<'_, '_> {
         let [arg, names @ ..] = args else { return Error::data("sort of nothing") };
         let mut matrix = self.eval_vector(arg, grid)?;
         if !self.is_instant() {
-            let place = self.query.spans().argument(expr, 0).to_owned();
+            let place = self.query.spans().call(expr).to_owned();
             let text = "sort is ineffective for range queries since results are always ordered by labels";
             self.notes.warn(text, &place);
             return Ok(matrix);
