@@ -27,6 +27,11 @@ pub fn histogram(id: u64) -> f64 {
     f64::from_bits(HISTOGRAM_BITS | id & !HISTOGRAM_MASK)
 }
 
+/// A native histogram that was computed, which is not done here: there is one, and no more is known.
+pub fn computed_histogram() -> f64 {
+    histogram(u64::MAX)
+}
+
 /// Whether this marks a native histogram.
 pub fn is_histogram(value: f64) -> bool {
     value.to_bits() & HISTOGRAM_MASK == HISTOGRAM_BITS

@@ -22,10 +22,10 @@ impl Evaluator<'_, '_> {
         matrix: Matrix,
         groups: &[Group],
     ) -> Result<Matrix, Error> {
+        self.check_parameter(expr, op, parameter)?;
         if matrix.is_empty() {
             return Ok(matrix);
         }
-        self.check_parameter(expr, op, parameter)?;
         let mut result: Vec<Series> = Vec::with_capacity(matrix.len());
         let empty = |series: &Series| {
             Series::empty(series.labels.clone(), series.drops_name, series.values.len())

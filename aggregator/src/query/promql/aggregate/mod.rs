@@ -4,7 +4,7 @@ mod choose;
 mod count;
 mod fold;
 
-use super::cell::{ABSENT, is_float, is_histogram};
+use super::cell::{ABSENT, computed_histogram, is_absent, is_float, is_histogram};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
@@ -129,7 +129,9 @@ impl Evaluator<'_, '_> {
             }
             if mix == Mix::Ignored {
                 self.ignored(name, &place);
-            } else if is_float(*value) {
+            } else if is_absent(*value) {
+                *value = computed_histogram();
+            } else {
                 self.notes.warn("encountered a mix of histograms and floats for aggregation", &place);
                 *value = ABSENT;
             }

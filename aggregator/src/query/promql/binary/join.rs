@@ -129,17 +129,17 @@ impl Join<'_> {
                 if outcome == Outcome::Misfit {
                     self.misfit = Some((kind_of(left), kind_of(right)));
                 }
-                if matches!(outcome, Outcome::Nothing | Outcome::Misfit) {
-                    continue;
-                }
-                if let Some(used) = used.get_mut(step).filter(|_| self.include.is_none())
+                let is_once = self.include.is_none() && is_present(own) && is_present(one);
+                if let Some(used) = used.get_mut(step).filter(|_| is_once)
                     && std::mem::replace(used, true)
                 {
                     return Error::data(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
                     );
                 }
-                self.put(place, step, outcome.value(left))?;
+                if !matches!(outcome, Outcome::Nothing | Outcome::Misfit) {
+                    self.put(place, step, outcome.value(left))?;
+                }
             }
         }
         Ok(())

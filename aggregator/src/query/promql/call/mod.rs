@@ -72,11 +72,12 @@ impl Evaluator<'_, '_> {
     }
 
     fn extreme_of(&mut self, name: &str, args: &[&Expr], grid: Grid) -> Result<Value, Error> {
-        let mut result: Vec<f64> = vec![f64::NAN; grid.count];
-        for arg in args {
+        let [first, rest @ ..] = args else { return Error::data("extreme of nothing") };
+        let mut result = self.eval_scalar(first, grid)?;
+        for arg in rest {
             let values = self.eval_scalar(arg, grid)?;
             for (own, value) in result.iter_mut().zip(values) {
-                *own = if name == "max_of" { own.max(value) } else { own.min(value) };
+                *own = if name == "max_of" { larger(*own, value) } else { smaller(*own, value) };
             }
         }
         Ok(Value::Scalar(result))

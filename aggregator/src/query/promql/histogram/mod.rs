@@ -46,12 +46,12 @@ impl Evaluator<'_, '_> {
                 let quantile = self.eval_scalar(quantile, grid)?;
                 let matrix = self.eval_vector(arg, grid)?;
                 self.doubt_quantiles(expr, &quantile);
-                self.ask(expr, (name, 1), &matrix, &Question::Quantile(&quantile), grid)
+                self.ask(expr, 1, &matrix, &Question::Quantile(&quantile), grid)
             }
             ("histogram_fraction", [lower, upper, arg]) => {
                 let (lower, upper) = (self.eval_scalar(lower, grid)?, self.eval_scalar(upper, grid)?);
                 let matrix = self.eval_vector(arg, grid)?;
-                self.ask(expr, (name, 2), &matrix, &Question::Fraction(&lower, &upper), grid)
+                self.ask(expr, 2, &matrix, &Question::Fraction(&lower, &upper), grid)
             }
             ("histogram_quantiles", [arg, label, quantiles @ ..]) => {
                 self.quantiles(expr, arg, label, quantiles, grid)
@@ -80,25 +80,25 @@ impl Evaluator<'_, '_> {
                 let text = format!("quantile value should be between 0 and 1, got {}", text_of(*value));
                 self.notes.warn(text, &place);
             }
-            let text = quantile.first().copied().map(text_of).unwrap_or_default();
-            let name = ("histogram_quantiles", 0);
-            let mut own = self.ask(expr, name, &matrix, &Question::Quantile(&quantile), grid)?;
+            let text = quantile.first().copied().map(label_of).unwrap_or_default();
+            let mut own = self.ask(expr, 0, &matrix, &Question::Quantile(&quantile), grid)?;
             own.iter_mut().for_each(|series| series.labels.set(&label.val, &text));
             result.append(&mut own);
         }
         Ok(result)
     }
 
-    /// Asks all histograms in a vector, on all steps. `function` has the place of the vector among its arguments.
+    /// Asks all histograms in a vector, on all steps. The vector is the argument with that
+    /// number.
     fn ask(
         &mut self,
         expr: &Expr,
-        function: (&str, usize),
+        argument: usize,
         matrix: &Matrix,
         question: &Question<'_>,
         grid: Grid,
     ) -> Result<Matrix, Error> {
-        let place = self.query.spans().argument(expr, function.1).to_owned();
+        let place = self.query.spans().argument(expr, argument).to_owned();
         let histograms = self.histograms(matrix, &place);
         self.budget.make(histograms.len(), grid.count)?;
         let (mut result, mut buckets) = (Vec::with_capacity(histograms.len()), Vec::new());
@@ -124,8 +124,8 @@ impl Evaluator<'_, '_> {
                 }
             }
             if is_fixed {
-                let text = format!("input to {} needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)", function.0);
-                self.notes.inform(of_metric(&text, &name), &place);
+                let text = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
+                self.notes.inform(of_metric(text, &name), &place);
             }
             result.push(series);
         }
@@ -172,6 +172,11 @@ fn answer(question: &Question<'_>, step: usize, buckets: &mut Vec<Bucket>) -> (f
             (bucket::fraction(on_step(lower, step), on_step(upper, step), buckets), false)
         }
     }
+}
+
+/// A quantile in a label: a whole one has a point too.
+fn label_of(quantile: f64) -> String {
+    if quantile.is_finite() && quantile.fract() == 0.0 { format!("{quantile:.1}") } else { text_of(quantile) }
 }
 
 /// A bound as it is written in a label; `None` if that is no number.

@@ -4,7 +4,7 @@ mod moment;
 mod rate;
 mod trend;
 
-use super::cell::{ABSENT, is_histogram, number};
+use super::cell::{ABSENT, computed_histogram, is_absent, is_float, is_histogram, number};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
@@ -195,7 +195,10 @@ fn apply(
     let value = match kernel.mix {
         Mix::Counted => (kernel.function)(&window, parameters),
         _ if histograms == 0 => (kernel.function)(&window, parameters),
-        _ if histograms == counted => ABSENT,
+        Mix::Ignored if histograms == counted => ABSENT,
+        // There would be a histogram, if there were a number of numbers.
+        _ if histograms == counted && is_absent((kernel.function)(&window, parameters)) => ABSENT,
+        _ if histograms == counted => computed_histogram(),
         Mix::Ignored => {
             say(Mix::Ignored);
             (kernel.function)(&floats.of(window), parameters)
@@ -205,5 +208,5 @@ fn apply(
             ABSENT
         }
     };
-    if super::cell::is_float(value) { number(value) } else { value }
+    if is_float(value) { number(value) } else { value }
 }

@@ -72,6 +72,10 @@ pub fn deviation(window: &Window<'_>, parameters: &[f64]) -> f64 {
 /// The median distance from the median.
 pub fn absolute_deviation(window: &Window<'_>, _: &[f64]) -> f64 {
     let mut values = window.values.to_vec();
+    // A rank would leave it out: it comes before all numbers.
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let median = number::quantile(0.5, &mut values);
     values.iter_mut().for_each(|value| *value = (*value - median).abs());
     number::quantile(0.5, &mut values)
