@@ -28,6 +28,7 @@ mod range;
 mod select;
 mod source;
 mod span;
+mod statistic;
 mod window;
 
 pub use budget::{Budget, Limits, Overrun, Stop};

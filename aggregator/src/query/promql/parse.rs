@@ -24,6 +24,9 @@ impl Query {
             return Err(Error::Parse(format!("query of {} bytes, limit {QUERY_BYTES_MAX}", text.len())));
         }
         lexer(text).map_err(Error::Parse)?;
+        if let Some(quoted) = span::quoted(text).find(|quoted| has_raw_bytes(quoted)) {
+            return Err(Error::Parse(format!("{quoted} spells bytes beyond ASCII, which are not read as text")));
+        }
         bound::check(text).map_err(|excess| Error::Parse(excess.to_string()))?;
         let expr = parse(text).map_err(Error::Parse)?;
         if depth(&expr) > DEPTH_MAX {
@@ -42,6 +45,27 @@ impl Query {
     pub fn spans(&self) -> &Spans {
         &self.spans
     }
+}
+
+/// Whether a quoted text spells bytes, by `\xff` or `\377`, that are no characters of their own. The parser would
+/// take each for the character of that number, which is another text.
+fn has_raw_bytes(quoted: &str) -> bool {
+    if quoted.starts_with('`') {
+        return false;
+    }
+    let mut bytes = quoted.bytes();
+    while let Some(byte) = bytes.next() {
+        let escape = (byte == b'\\').then(|| bytes.next()).flatten();
+        let is_raw = match escape {
+            Some(b'x') => bytes.next().is_some_and(|digit| !digit.is_ascii_digit() || digit > b'7'),
+            Some(digit) => matches!(digit, b'2' | b'3'),
+            None => false,
+        };
+        if is_raw {
+            return true;
+        }
+    }
+    false
 }
 
 /// An expression without the parentheses around it.
@@ -89,6 +113,20 @@ mod tests {
         assert_eq!(error.to_string(), "expression nests deeper than 100");
         let error = Query::parse(&nested(5000)).unwrap_err();
         assert!(error.to_string().contains("limit 2048"), "{error}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        for (text, is_refused) in [
+            (r#""\xff""#, true),
+            (r#""a\377""#, true),
+            (r#""\\xff""#, false),
+            (r#""\x41\101""#, false),
+            (r"`\xff`", false),
+            (r#""\u00e9é""#, false),
+        ] {
+            assert_eq!(Query::parse(text).is_err(), is_refused, "{text}");
+        }
     }
 
     #[test]

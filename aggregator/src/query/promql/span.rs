@@ -77,59 +77,94 @@ struct Word<'a> {
 enum Open {
     /// The arguments of this word.
     Call(usize),
+    /// Names of labels.
+    Labels,
     /// Something else.
     Other,
 }
 
 /// All words that are called, with where their arguments start. `sum by (a) (x)` calls `sum`.
 fn words(text: &str) -> Vec<Word<'_>> {
-    let (mut words, mut open): (Vec<Word<'_>>, Vec<Open>) = (Vec::new(), Vec::new());
-    let (mut pending, mut is_grouping, mut starts) = (None, false, None);
-    let mut at = 0;
+    let (mut scan, mut at) = (Scan::default(), 0);
     while let Some(byte) = text.as_bytes().get(at).copied() {
         let end = token_end(text, at, byte);
-        let token = text.get(at..end).unwrap_or_default();
         if !byte.is_ascii_whitespace() && byte != b'#' {
-            let called = starts.take().and_then(|word: usize| words.get_mut(word));
-            if let Some(word) = called.filter(|_| byte != b')') {
-                word.arguments.push(at);
-            }
-        }
-        match byte {
-            b'#' => {}
-            b'(' if is_grouping => {
-                is_grouping = false;
-                open.push(Open::Other);
-            }
-            b'(' => match pending.take() {
-                Some((start, text)) => {
-                    starts = Some(words.len());
-                    open.push(Open::Call(words.len()));
-                    words.push(Word { text, start, arguments: Vec::new() });
-                }
-                None => open.push(Open::Other),
-            },
-            b')' => drop(open.pop()),
-            b',' => {
-                if let Some(Open::Call(word)) = open.last() {
-                    starts = Some(*word);
-                }
-            }
-            _ if is_word(byte) => match token.to_ascii_lowercase().as_str() {
-                "by" | "without" => is_grouping = true,
-                "on" | "ignoring" | "group_left" | "group_right" | "bool" => pending = None,
-                _ => pending = Some((at, token)),
-            },
-            _ if byte.is_ascii_whitespace() => {}
-            _ => pending = None,
+            scan.take(byte, at, text.get(at..end).unwrap_or_default());
         }
         at = end;
     }
-    words
+    scan.words
+}
+
+/// Where the search for words is.
+#[derive(Default)]
+struct Scan<'a> {
+    words: Vec<Word<'a>>,
+    open: Vec<Open>,
+    /// A word that is called if a parenthesis follows.
+    pending: Option<(usize, &'a str)>,
+    /// Whether labels in parentheses may follow.
+    is_grouping: bool,
+    /// The word whose next argument starts with the next token.
+    starts: Option<usize>,
+}
+
+impl<'a> Scan<'a> {
+    fn take(&mut self, byte: u8, at: usize, token: &'a str) {
+        let called = self.starts.take().and_then(|word| self.words.get_mut(word));
+        if let Some(word) = called.filter(|_| byte != b')') {
+            word.arguments.push(at);
+        }
+        match (byte, self.open.last()) {
+            (b'(', _) => self.open(),
+            (b')', _) => drop(self.open.pop()),
+            (_, Some(Open::Labels)) => {}
+            (b',', Some(Open::Call(word))) => self.starts = Some(*word),
+            _ if is_word(byte) => self.word(at, token),
+            _ => self.pending = None,
+        }
+    }
+
+    fn word(&mut self, at: usize, token: &'a str) {
+        match token.to_ascii_lowercase().as_str() {
+            "by" | "without" => self.is_grouping = true,
+            "on" | "ignoring" | "group_left" | "group_right" => (self.pending, self.is_grouping) = (None, true),
+            _ => self.pending = Some((at, token)),
+        }
+    }
+
+    fn open(&mut self) {
+        let kind = match (std::mem::take(&mut self.is_grouping), self.pending.take()) {
+            (true, pending) => {
+                self.pending = pending;
+                Open::Labels
+            }
+            (false, Some((start, text))) => {
+                self.words.push(Word { text, start, arguments: Vec::new() });
+                let word = self.words.len() - 1;
+                self.starts = Some(word);
+                Open::Call(word)
+            }
+            (false, None) => Open::Other,
+        };
+        self.open.push(kind);
+    }
 }
 
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
+}
+
+/// All quoted texts, with their quotes.
+pub fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    let mut at = 0;
+    let tokens = std::iter::from_fn(move || {
+        let byte = text.as_bytes().get(at).copied()?;
+        let end = token_end(text, at, byte);
+        let start = std::mem::replace(&mut at, end);
+        Some(text.get(start..at).unwrap_or_default())
+    });
+    tokens.filter(|token| token.starts_with(['"', '\'', '`']))
 }
 
 /// Where the token ends that starts here.

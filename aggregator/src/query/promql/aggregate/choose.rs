@@ -27,33 +27,14 @@ impl Evaluator<'_, '_> {
             return Ok(matrix);
         }
         let mut result: Vec<Series> = Vec::with_capacity(matrix.len());
-        let empty = |series: &Series| {
-            Series::empty(series.labels.clone(), series.drops_name, series.values.len())
-        };
         for group in groups {
             self.budget.make(group.members.len(), parameter.len())?;
             let members: Vec<&Series> = group.members.iter().filter_map(|at| matrix.get(*at)).collect();
-            let mut chosen: Vec<Series> = members.iter().map(|series| empty(series)).collect();
-            let mut order: Vec<usize> = Vec::with_capacity(members.len());
-            for (step, parameter) in parameter.iter().enumerate() {
-                let has_ignored = rank(op, &members, step, *parameter, &mut order);
-                if has_ignored {
-                    let name = if op == T_TOPK { "topk" } else { "bottomk" };
-                    let place = self.query.spans().argument(expr, 1).to_owned();
-                    self.ignored(name, &place);
-                }
-                for at in &order {
-                    if let (Some(own), Some(member)) = (chosen.get_mut(*at), members.get(*at))
-                        && let Some(value) = own.values.get_mut(step)
-                    {
-                        *value = member.at(step);
-                    }
-                }
-            }
-            if parameter.len() == 1 {
-                result.extend(order.iter().filter_map(|at| chosen.get(*at)).cloned());
-            } else {
-                result.extend(chosen.into_iter().filter(Series::has_values));
+            let (chosen, has_ignored) = choose(op, &members, parameter);
+            result.extend(chosen);
+            if has_ignored {
+                let place = self.query.spans().argument(expr, 1).to_owned();
+                self.ignored(if op == T_TOPK { "topk" } else { "bottomk" }, &place);
             }
         }
         Ok(result)
@@ -77,6 +58,26 @@ impl Evaluator<'_, '_> {
             self.notes.warn(text, place);
         }
         Ok(())
+    }
+}
+
+/// The chosen of a group, with values on the steps where they are, and whether some could not be judged.
+fn choose(op: u16, members: &[&Series], parameter: &[f64]) -> (Vec<Series>, bool) {
+    let empty = |series: &&Series| Series::empty(series.labels.clone(), series.drops_name, series.values.len());
+    let mut chosen: Vec<Series> = members.iter().map(empty).collect();
+    let (mut order, mut has_ignored) = (Vec::with_capacity(members.len()), false);
+    for (step, parameter) in parameter.iter().enumerate() {
+        has_ignored |= rank(op, members, step, *parameter, &mut order);
+        for at in &order {
+            let own = chosen.get_mut(*at).and_then(|own| own.values.get_mut(step));
+            if let (Some(own), Some(member)) = (own, members.get(*at)) {
+                *own = member.at(step);
+            }
+        }
+    }
+    match parameter {
+        [_] => (order.iter().filter_map(|at| chosen.get(*at)).cloned().collect(), has_ignored),
+        _ => (chosen.into_iter().filter(Series::has_values).collect(), has_ignored),
     }
 }
 

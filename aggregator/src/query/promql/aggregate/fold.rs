@@ -1,7 +1,7 @@
 //! Aggregations that take one number after the other.
 
 use super::super::cell::ABSENT;
-use super::super::number::{self, Sum};
+use super::super::statistic::{self, Sum};
 
 /// What an aggregation remembers of the numbers it has seen.
 pub trait Fold: Clone {
@@ -33,11 +33,11 @@ impl Fold for Total {
 
 /// A mean.
 #[derive(Clone)]
-pub struct Mean(number::Mean);
+pub struct Mean(statistic::Mean);
 
 impl Fold for Mean {
     fn first(value: f64) -> Mean {
-        let mut mean = number::Mean::default();
+        let mut mean = statistic::Mean::default();
         mean.push(value);
         Mean(mean)
     }

@@ -10,7 +10,7 @@ use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
 use super::labels::{LabelSet, NAME};
 use super::matrix::{Matrix, Series};
-use super::number;
+use super::statistic;
 use fold::{Count, Deviation, Fold, Group as Any, Max, Mean, Min, Total, Variance};
 use promql_parser::parser::token::{
     T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_LIMIT_RATIO, T_LIMITK, T_MAX, T_MIN, T_QUANTILE,
@@ -168,7 +168,7 @@ fn quantiles(members: &[&Series], parameter: &[f64], grid: Grid) -> Vec<f64> {
     let each = |step| {
         floats.clear();
         floats.extend(members.iter().map(|series| series.at(step)).filter(|value| is_float(*value)));
-        if floats.is_empty() { ABSENT } else { number::quantile(on_step(parameter, step), &mut floats) }
+        if floats.is_empty() { ABSENT } else { statistic::quantile(on_step(parameter, step), &mut floats) }
     };
     (0..grid.count).map(each).collect()
 }

@@ -2,7 +2,7 @@
 
 mod bucket;
 
-use super::cell::{is_float, is_histogram};
+use super::cell::{ABSENT, is_float, is_histogram};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
@@ -17,6 +17,9 @@ use std::collections::HashMap;
 
 /// The label with the upper bound of a bucket.
 const BOUND: &str = "le";
+/// What is said where counts that fall had to be put right.
+const FORCED: &str = "input to histogram_quantile needed to be fixed for monotonicity (see \
+    https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
 
 /// One histogram: its buckets, each with its upper bound.
 struct Histogram<'a> {
@@ -104,30 +107,16 @@ impl Evaluator<'_, '_> {
         let (mut result, mut buckets) = (Vec::with_capacity(histograms.len()), Vec::new());
         for histogram in histograms {
             self.budget.check()?;
-            let name = histogram.labels.name().to_owned();
-            let mut is_fixed = false;
-            let mut series = Series::empty(histogram.labels, true, grid.count);
-            for (step, value) in series.values.iter_mut().enumerate() {
-                buckets.clear();
-                let counts = histogram.buckets.iter().map(|(bound, series)| (*bound, series.at(step)));
-                buckets.extend(
-                    counts.filter(|(_, count)| is_float(*count)).map(|(bound, count)| Bucket { bound, count }),
-                );
-                let has_native = histogram.native.is_some_and(|native| is_histogram(native.at(step)));
-                if has_native && !buckets.is_empty() {
-                    let text = "vector contains a mix of classic and native histograms";
-                    self.notes.warn(of_metric(text, &name), &place);
-                } else if !buckets.is_empty() {
-                    let (answer, is_forced) = answer(question, step, &mut buckets);
-                    *value = answer;
-                    is_fixed |= is_forced;
-                }
+            let answers = histogram.ask(question, grid, &mut buckets);
+            let name = histogram.labels.name();
+            if answers.is_mixed {
+                let text = "vector contains a mix of classic and native histograms";
+                self.notes.warn(of_metric(text, name), &place);
             }
-            if is_fixed {
-                let text = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
-                self.notes.inform(of_metric(text, &name), &place);
+            if answers.is_forced {
+                self.notes.inform(of_metric(FORCED, name), &place);
             }
-            result.push(series);
+            result.push(Series { labels: histogram.labels, drops_name: true, values: answers.values });
         }
         result.retain(Series::has_values);
         Ok(result)
@@ -161,6 +150,39 @@ impl Evaluator<'_, '_> {
             histogram.buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
         }
         found
+    }
+}
+
+/// The answers on all steps.
+struct Answers {
+    values: Vec<f64>,
+    /// Whether there were native histograms too.
+    is_mixed: bool,
+    /// Whether counts had to be put right.
+    is_forced: bool,
+}
+
+impl Histogram<'_> {
+    /// Asks on all steps; `buckets` is room for those of one.
+    fn ask(&self, question: &Question<'_>, grid: Grid, buckets: &mut Vec<Bucket>) -> Answers {
+        let mut answers = Answers { values: vec![ABSENT; grid.count], is_mixed: false, is_forced: false };
+        for (step, value) in answers.values.iter_mut().enumerate() {
+            buckets.clear();
+            let counts = self.buckets.iter().map(|(bound, series)| (*bound, series.at(step)));
+            let floats = counts.filter(|(_, count)| is_float(*count));
+            buckets.extend(floats.map(|(bound, count)| Bucket { bound, count }));
+            if buckets.is_empty() {
+                continue;
+            }
+            if self.native.is_some_and(|native| is_histogram(native.at(step))) {
+                answers.is_mixed = true;
+                continue;
+            }
+            let (answer, is_forced) = answer(question, step, buckets);
+            *value = answer;
+            answers.is_forced |= is_forced;
+        }
+        answers
     }
 }
 

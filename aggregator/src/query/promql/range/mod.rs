@@ -10,7 +10,7 @@ use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
 use super::matrix::{Matrix, Series};
 use super::note::{Notes, of_metric};
-use super::window::{Floats, Window};
+use super::window::{Floats, Ranges, Samples, Window};
 use promql_parser::parser::Expr;
 
 /// What becomes of native histograms in a window.
@@ -95,23 +95,12 @@ impl Evaluator<'_, '_> {
         self.budget.make(ranges.series.len(), grid.count)?;
         let place = self.query.spans().argument(expr, range_at).to_owned();
         let (mut matrix, mut floats) = (Vec::with_capacity(ranges.series.len()), Floats::default());
-        let mut on_this = vec![0.0; parameters.len()];
         for samples in &ranges.series {
             self.budget.check()?;
-            let drops_name = samples.drops_name || !kernel.keeps_name;
-            let mut series = Series::empty(samples.labels.clone(), drops_name, grid.count);
-            let notes = &mut self.notes;
-            ranges.sweep(samples, grid, |window| {
-                for (own, values) in on_this.iter_mut().zip(&parameters) {
-                    *own = on_step(values, window.step);
-                }
-                let value = apply(&kernel, window, &on_this, &mut floats, |mix| {
-                    say(notes, mix, samples.labels.name(), &place);
-                });
-                if let Some(own) = series.values.get_mut(window.step) {
-                    *own = value;
-                }
-            });
+            let (series, mixed) = kernel.apply(&ranges, samples, &parameters, grid, &mut floats);
+            if mixed {
+                kernel.say(&mut self.notes, samples.labels.name(), &place);
+            }
             if series.has_values() {
                 self.doubt_counter(name, samples.labels.name(), &place);
                 matrix.push(series);
@@ -171,42 +160,59 @@ fn check_factor(kind: &str, short: &str, values: &[f64]) -> Result<(), Error> {
     }
 }
 
-fn say(notes: &mut Notes, mix: Mix, name: &str, place: &str) {
-    if mix == Mix::Ignored {
-        let text = "ignored histograms in a range containing both floats and histograms";
-        return notes.inform(of_metric(text, name), place);
+impl Kernel {
+    /// The values of a series on all steps, and whether a window had both numbers and native histograms.
+    fn apply(
+        &self,
+        ranges: &Ranges,
+        samples: &Samples,
+        parameters: &[Vec<f64>],
+        grid: Grid,
+        floats: &mut Floats,
+    ) -> (Series, bool) {
+        let drops_name = samples.drops_name || !self.keeps_name;
+        let mut series = Series::empty(samples.labels.clone(), drops_name, grid.count);
+        let (mut on_this, mut is_mixed) = (vec![0.0; parameters.len()], false);
+        ranges.sweep(samples, grid, |window| {
+            for (own, values) in on_this.iter_mut().zip(parameters) {
+                *own = on_step(values, window.step);
+            }
+            let (value, mixed) = self.of_window(window, &on_this, floats);
+            is_mixed |= mixed;
+            if let Some(own) = series.values.get_mut(window.step) {
+                *own = if is_float(value) { number(value) } else { value };
+            }
+        });
+        (series, is_mixed)
     }
-    notes.warn(of_metric("encountered a mix of histograms and floats", name), place);
-}
 
-fn apply(
-    kernel: &Kernel,
-    window: Window<'_>,
-    parameters: &[f64],
-    floats: &mut Floats,
-    mut say: impl FnMut(Mix),
-) -> f64 {
-    let all = window.values.len();
-    let histograms = match kernel.mix {
-        Mix::RefusedLast => window.values.iter().rev().take(2).filter(|value| is_histogram(**value)).count(),
-        _ => window.histograms,
-    };
-    let counted = if kernel.mix == Mix::RefusedLast { all.min(2) } else { all };
-    let value = match kernel.mix {
-        Mix::Counted => (kernel.function)(&window, parameters),
-        _ if histograms == 0 => (kernel.function)(&window, parameters),
-        Mix::Ignored if histograms == counted => ABSENT,
-        // There would be a histogram, if there were a number of numbers.
-        _ if histograms == counted && is_absent((kernel.function)(&window, parameters)) => ABSENT,
-        _ if histograms == counted => computed_histogram(),
-        Mix::Ignored => {
-            say(Mix::Ignored);
-            (kernel.function)(&floats.of(window), parameters)
+    fn of_window(&self, window: Window<'_>, parameters: &[f64], floats: &mut Floats) -> (f64, bool) {
+        let all = window.values.len();
+        let (histograms, counted) = match self.mix {
+            Mix::RefusedLast => {
+                let last = window.values.iter().rev().take(2);
+                (last.filter(|value| is_histogram(**value)).count(), all.min(2))
+            }
+            _ => (window.histograms, all),
+        };
+        match self.mix {
+            Mix::Counted => ((self.function)(&window, parameters), false),
+            _ if histograms == 0 => ((self.function)(&window, parameters), false),
+            Mix::Ignored if histograms == counted => (ABSENT, false),
+            // There would be a histogram, if there were a number of numbers.
+            _ if histograms == counted && is_absent((self.function)(&window, parameters)) => (ABSENT, false),
+            _ if histograms == counted => (computed_histogram(), false),
+            Mix::Ignored => ((self.function)(&floats.of(window), parameters), true),
+            _ => (ABSENT, true),
         }
-        mix => {
-            say(mix);
-            ABSENT
+    }
+
+    /// Says what has become of a window that had both.
+    fn say(&self, notes: &mut Notes, name: &str, place: &str) {
+        if self.mix == Mix::Ignored {
+            let text = "ignored histograms in a range containing both floats and histograms";
+            return notes.inform(of_metric(text, name), place);
         }
-    };
-    if is_float(value) { number(value) } else { value }
+        notes.warn(of_metric("encountered a mix of histograms and floats", name), place);
+    }
 }

@@ -1,7 +1,7 @@
 //! What the values of a range are like, whatever their times.
 
 use super::super::cell::ABSENT;
-use super::super::number::{self, Mean, Sum};
+use super::super::statistic::{self, Mean, Sum};
 use super::super::window::Window;
 
 /// The sum.
@@ -76,13 +76,13 @@ pub fn absolute_deviation(window: &Window<'_>, _: &[f64]) -> f64 {
     if values.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let median = number::quantile(0.5, &mut values);
+    let median = statistic::quantile(0.5, &mut values);
     values.iter_mut().for_each(|value| *value = (*value - median).abs());
-    number::quantile(0.5, &mut values)
+    statistic::quantile(0.5, &mut values)
 }
 
 /// A quantile.
 pub fn quantile(window: &Window<'_>, parameters: &[f64]) -> f64 {
     let [quantile, ..] = parameters else { return ABSENT };
-    number::quantile(*quantile, &mut window.values.to_vec())
+    statistic::quantile(*quantile, &mut window.values.to_vec())
 }

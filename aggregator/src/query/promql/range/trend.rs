@@ -1,7 +1,7 @@
 //! Where a series goes: lines and smoothing.
 
 use super::super::cell::ABSENT;
-use super::super::number::Sum;
+use super::super::statistic::Sum;
 use super::super::window::Window;
 
 /// The slope of the line through all samples, per second.
