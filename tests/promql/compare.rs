@@ -89,14 +89,17 @@ fn check_data(case: &Case, data: &Data) -> Check {
         },
         Data::Scalar(values) => check_scalar(case, values),
         Data::Ranges(series) => {
-            let Some((start_ms, end_ms, step_ms)) = expected.ranges else { return Err("is a range".to_owned()) };
+            let Some((start_ms, end_ms, step_ms)) = expected.ranges else {
+                return Err("is a range".to_owned());
+            };
             let times: Vec<i64> = (start_ms..=end_ms).step_by(step_ms as usize).collect();
             let mut found: Found = Vec::new();
             for (labels, samples) in series {
                 if let Some(stray) = samples.iter().find(|sample| !times.contains(&sample.at_ms)) {
                     return Err(format!("{labels} has a sample at {}", stray.at_ms));
                 }
-                let at = |time: &i64| samples.iter().find(|sample| sample.at_ms == *time).map(|own| own.value);
+                let at =
+                    |time: &i64| samples.iter().find(|sample| sample.at_ms == *time).map(|own| own.value);
                 found.push((labels.clone(), times.iter().map(at).collect()));
             }
             check_series(case, found)

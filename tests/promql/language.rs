@@ -139,7 +139,9 @@ fn expect(expected: &mut Expected, line: &str) {
         }
         "range" => {
             let words: Vec<&str> = rest.split_whitespace().collect();
-            let ["vector", "from", start, "to", end, "step", step] = words.as_slice() else { panic!("{line}") };
+            let ["vector", "from", start, "to", end, "step", step] = words.as_slice() else {
+                panic!("{line}")
+            };
             expected.ranges = Some((duration_ms(start), duration_ms(end), duration_ms(step)));
         }
         _ => panic!("{line}"),

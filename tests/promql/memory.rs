@@ -40,7 +40,10 @@ impl Memory {
 
     /// Whether a query names a metric that is only converted.
     pub fn has_only_custom_buckets(&self, query: &str) -> bool {
-        let mut words = query.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        // A pattern for buckets asks for the classic form.
+        let parts = query.split('"').filter(|part| !part.ends_with("_bucket"));
+        let mut words =
+            parts.flat_map(|part| part.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')));
         words.any(|word| self.custom.contains(word))
     }
 }
@@ -57,7 +60,8 @@ impl Source for Memory {
         }
         let matching = self.series.iter().filter(|(labels, _)| selection.matches(labels));
         let read = matching.map(|(labels, points)| {
-            let samples = points.range(from_ms..=to_ms).map(|(at, value)| Sample { at_ms: *at, value: *value });
+            let samples =
+                points.range(from_ms..=to_ms).map(|(at, value)| Sample { at_ms: *at, value: *value });
             (labels.clone(), samples.collect())
         });
         Ok(read.collect())

@@ -62,7 +62,7 @@ mod tests {
             assert!(!is_float(value));
             assert!(is_absent(map(value, f64::abs)));
         }
-        for value in [f64::NAN, -f64::NAN, 0.0 / 0.0, f64::INFINITY, 1.0] {
+        for value in [f64::NAN, -f64::NAN, f64::INFINITY, 1.0] {
             assert!(is_float(value));
             assert!(is_float(map(value, |value| -value)));
         }

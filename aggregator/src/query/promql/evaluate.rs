@@ -218,7 +218,9 @@ fn samples_of(series: Series, grid: Grid) -> Samples {
 }
 
 fn unfit<T>(kind: &str) -> Result<T, Error> {
-    Error::data(format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"))
+    Error::data(format!(
+        "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
+    ))
 }
 
 /// What a scalar is where there is none.

@@ -25,7 +25,9 @@ impl Query {
         }
         lexer(text).map_err(Error::Parse)?;
         if let Some(quoted) = span::quoted(text).find(|quoted| has_raw_bytes(quoted)) {
-            return Err(Error::Parse(format!("{quoted} spells bytes beyond ASCII, which are not read as text")));
+            return Err(Error::Parse(format!(
+                "{quoted} spells bytes beyond ASCII, which are not read as text"
+            )));
         }
         bound::check(text).map_err(|excess| Error::Parse(excess.to_string()))?;
         let expr = parse(text).map_err(Error::Parse)?;

@@ -158,7 +158,8 @@ mod tests {
     use super::*;
 
     fn filled(samples: &[(i64, f64)], view: View, grid: Grid) -> Vec<Option<f64>> {
-        let samples: Vec<_> = samples.iter().map(|(at_ms, value)| Sample { at_ms: *at_ms, value: *value }).collect();
+        let samples: Vec<_> =
+            samples.iter().map(|(at_ms, value)| Sample { at_ms: *at_ms, value: *value }).collect();
         let mut values = vec![ABSENT; grid.count];
         fill(&mut values, &samples, view, grid, 10, value_of);
         values.into_iter().map(|value| (!is_absent(value)).then_some(value)).collect()

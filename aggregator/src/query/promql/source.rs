@@ -23,7 +23,12 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Source {
     /// The series that match, with their samples at `from_ms` to `to_ms`, both included. May block. A series has
     /// to come once; the order does not matter.
-    fn select(&self, selection: &Selection, from_ms: i64, to_ms: i64) -> Result<Vec<SourceSeries>, SourceError>;
+    fn select(
+        &self,
+        selection: &Selection,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<SourceSeries>, SourceError>;
 }
 
 /// Which series an expression asks for.

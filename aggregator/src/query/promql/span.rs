@@ -46,8 +46,7 @@ pub fn locate(text: &str, expr: &Expr) -> Spans {
         let found = words.iter().position(|word| word.text.eq_ignore_ascii_case(&name));
         let next = found.and_then(|from| {
             (from..words.len()).find(|at| {
-                !used.contains(at)
-                    && words.get(*at).is_some_and(|word| word.text.eq_ignore_ascii_case(&name))
+                !used.contains(at) && words.get(*at).is_some_and(|word| word.text.eq_ignore_ascii_case(&name))
             })
         });
         if let Some((at, word)) = next.and_then(|at| Some((at, words.get(at)?))) {
@@ -128,7 +127,9 @@ impl<'a> Scan<'a> {
     fn word(&mut self, at: usize, token: &'a str) {
         match token.to_ascii_lowercase().as_str() {
             "by" | "without" => self.is_grouping = true,
-            "on" | "ignoring" | "group_left" | "group_right" => (self.pending, self.is_grouping) = (None, true),
+            "on" | "ignoring" | "group_left" | "group_right" => {
+                (self.pending, self.is_grouping) = (None, true)
+            }
             _ => self.pending = Some((at, token)),
         }
     }

@@ -83,7 +83,8 @@ impl Ranges {
             let start_ms = end_ms.saturating_sub(self.range_ms);
             to += series.times.iter().skip(to).take_while(|at| **at <= end_ms).count();
             from += series.times.iter().skip(from).take_while(|at| **at <= start_ms).count();
-            let (Some(times), Some(values)) = (series.times.get(from..to), series.values.get(from..to)) else {
+            let (Some(times), Some(values)) = (series.times.get(from..to), series.values.get(from..to))
+            else {
                 continue;
             };
             if !times.is_empty() {
@@ -112,7 +113,8 @@ impl Floats {
         }
         self.times.clear();
         self.values.clear();
-        for (at, value) in window.times.iter().zip(window.values).filter(|(_, value)| !is_histogram(**value)) {
+        for (at, value) in window.times.iter().zip(window.values).filter(|(_, value)| !is_histogram(**value))
+        {
             self.times.push(*at);
             self.values.push(*value);
         }

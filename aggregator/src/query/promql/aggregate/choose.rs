@@ -63,7 +63,8 @@ impl Evaluator<'_, '_> {
 
 /// The chosen of a group, with values on the steps where they are, and whether some could not be judged.
 fn choose(op: u16, members: &[&Series], parameter: &[f64]) -> (Vec<Series>, bool) {
-    let empty = |series: &&Series| Series::empty(series.labels.clone(), series.drops_name, series.values.len());
+    let empty =
+        |series: &&Series| Series::empty(series.labels.clone(), series.drops_name, series.values.len());
     let mut chosen: Vec<Series> = members.iter().map(empty).collect();
     let (mut order, mut has_ignored) = (Vec::with_capacity(members.len()), false);
     for (step, parameter) in parameter.iter().enumerate() {

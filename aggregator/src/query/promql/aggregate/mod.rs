@@ -84,8 +84,12 @@ impl Evaluator<'_, '_> {
             T_AVG => self.each_group(expr, matrix, groups, Mix::Refused, "avg", |m| fold::<Mean>(m, steps)),
             T_MIN => self.each_group(expr, matrix, groups, Mix::Ignored, "min", |m| fold::<Min>(m, steps)),
             T_MAX => self.each_group(expr, matrix, groups, Mix::Ignored, "max", |m| fold::<Max>(m, steps)),
-            T_COUNT => self.each_group(expr, matrix, groups, Mix::Counted, "count", |m| fold::<Count>(m, steps)),
-            T_GROUP => self.each_group(expr, matrix, groups, Mix::Counted, "group", |m| fold::<Any>(m, steps)),
+            T_COUNT => {
+                self.each_group(expr, matrix, groups, Mix::Counted, "count", |m| fold::<Count>(m, steps))
+            }
+            T_GROUP => {
+                self.each_group(expr, matrix, groups, Mix::Counted, "group", |m| fold::<Any>(m, steps))
+            }
             T_STDDEV => {
                 self.each_group(expr, matrix, groups, Mix::Ignored, "stddev", |m| fold::<Deviation>(m, steps))
             }
@@ -114,7 +118,10 @@ impl Evaluator<'_, '_> {
             if mix != Mix::Counted && members.iter().any(|series| has_histograms(series)) {
                 self.doubt_mix(expr, &members, mix, name, &mut values);
             }
-            values.iter_mut().filter(|value| is_float(**value)).for_each(|value| *value = super::cell::number(*value));
+            values
+                .iter_mut()
+                .filter(|value| is_float(**value))
+                .for_each(|value| *value = super::cell::number(*value));
             result.push(Series { labels: group.labels, drops_name: group.drops_name, values });
         }
         Ok(result)

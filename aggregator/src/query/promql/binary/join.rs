@@ -163,7 +163,11 @@ impl Join<'_> {
         let drops_name = matches!(self.operator, Operator::Test(_)) || series.drops_name;
         let result = &mut self.result;
         *self.places.entry((labels, drops_name)).or_insert_with_key(|(labels, drops_name)| {
-            result.push(Series { labels: labels.clone(), drops_name: *drops_name, values: vec![ABSENT; grid.count] });
+            result.push(Series {
+                labels: labels.clone(),
+                drops_name: *drops_name,
+                values: vec![ABSENT; grid.count],
+            });
             result.len() - 1
         })
     }

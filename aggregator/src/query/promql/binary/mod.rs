@@ -77,8 +77,11 @@ impl Evaluator<'_, '_> {
 
     /// Says that an operator cannot be applied to two kinds of values.
     fn misfit(&mut self, binary: &BinaryExpr, left: &str, right: &str) {
-        let text =
-            format!("incompatible sample types encountered for binary operator {:?}: {left} {} {right}", binary.op.to_string(), binary.op);
+        let text = format!(
+            "incompatible sample types encountered for binary operator {:?}: {left} {} {right}",
+            binary.op.to_string(),
+            binary.op
+        );
         let place = start_of(self, &binary.lhs);
         self.notes.inform(text, &place);
     }

@@ -105,7 +105,9 @@ impl Evaluator<'_, '_> {
         let mut matrix = self.eval_vector(arg, grid)?;
         for series in &mut matrix {
             series.drops_name = true;
-            for (value, at_ms) in series.values.iter_mut().zip(grid.times()).filter(|(value, _)| !is_absent(**value)) {
+            for (value, at_ms) in
+                series.values.iter_mut().zip(grid.times()).filter(|(value, _)| !is_absent(**value))
+            {
                 *value = at_ms as f64 / 1000.0;
             }
         }

@@ -1,8 +1,8 @@
 //! Sorting, which only the result of an instant query shows.
 
+use super::super::cell::is_float;
 use super::super::error::Error;
 use super::super::evaluate::Evaluator;
-use super::super::cell::is_float;
 use super::super::grid::Grid;
 use super::super::labels::LabelSet;
 use super::super::matrix::{Matrix, Series};
@@ -12,7 +12,13 @@ use std::cmp::Ordering;
 
 impl Evaluator<'_, '_> {
     /// Sorts by value or by labels; says so where it has no effect.
-    pub(super) fn sort(&mut self, expr: &Expr, name: &str, args: &[&Expr], grid: Grid) -> Result<Matrix, Error> {
+    pub(super) fn sort(
+        &mut self,
+        expr: &Expr,
+        name: &str,
+        args: &[&Expr],
+        grid: Grid,
+    ) -> Result<Matrix, Error> {
         let [arg, names @ ..] = args else { return Error::data("sort of nothing") };
         let mut matrix = self.eval_vector(arg, grid)?;
         if !self.is_instant() {

@@ -73,7 +73,8 @@ fn of_straight(quantile: f64, buckets: &[Bucket]) -> f64 {
     if at == 0 && first.bound <= 0.0 {
         return first.bound;
     }
-    let before = at.checked_sub(1).and_then(|at| finite.get(at)).copied().unwrap_or(Bucket { bound: 0.0, count: 0.0 });
+    let before =
+        at.checked_sub(1).and_then(|at| finite.get(at)).copied().unwrap_or(Bucket { bound: 0.0, count: 0.0 });
     before.bound + (bucket.bound - before.bound) * ((rank - before.count) / (bucket.count - before.count))
 }
 

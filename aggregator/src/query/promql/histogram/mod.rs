@@ -73,7 +73,9 @@ impl Evaluator<'_, '_> {
         quantiles: &[&Expr],
         grid: Grid,
     ) -> Result<Matrix, Error> {
-        let Expr::StringLiteral(label) = bare(label) else { return Error::data("the name of a label is expected") };
+        let Expr::StringLiteral(label) = bare(label) else {
+            return Error::data("the name of a label is expected");
+        };
         let matrix = self.eval_vector(arg, grid)?;
         let mut result = Matrix::new();
         for (at, quantile) in quantiles.iter().enumerate() {

@@ -26,18 +26,21 @@ enum Mix {
     RefusedLast,
 }
 
+/// Of a window and the parameters on its step.
+type Function = fn(&Window<'_>, &[f64]) -> f64;
+
 /// A function of ranges with its numbers.
 struct Kernel {
     mix: Mix,
     /// Whether the name of the metric stays.
     keeps_name: bool,
-    /// Of a window and the parameters on its step.
-    function: fn(&Window<'_>, &[f64]) -> f64,
+    /// What it makes of a window.
+    function: Function,
 }
 
 fn kernel(name: &str) -> Option<Kernel> {
     use Mix::{Counted, Ignored, Refused, RefusedLast};
-    let (mix, function): (Mix, fn(&Window<'_>, &[f64]) -> f64) = match name {
+    let (mix, function): (Mix, Function) = match name {
         "rate" => (Refused, rate::rate),
         "increase" => (Refused, rate::increase),
         "delta" => (Refused, rate::delta),

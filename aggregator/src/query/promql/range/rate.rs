@@ -43,9 +43,10 @@ fn extrapolate(window: &Window<'_>, is_counter: bool, scale: f64) -> f64 {
 
 /// What a counter had counted before each of its resets.
 fn lost_to_resets(values: &[f64]) -> f64 {
-    values.windows(2).filter_map(|pair| pair.first().zip(pair.last())).fold(0.0, |lost, (before, after)| {
-        if after < before { lost + before } else { lost }
-    })
+    values
+        .windows(2)
+        .filter_map(|pair| pair.first().zip(pair.last()))
+        .fold(0.0, |lost, (before, after)| if after < before { lost + before } else { lost })
 }
 
 /// The last two samples with their distance in seconds.
