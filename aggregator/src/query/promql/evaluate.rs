@@ -1,0 +1,232 @@
+//! Walks the tree of a query, and gives it its result.
+
+use super::budget::Budget;
+use super::cell::{ABSENT, is_absent};
+use super::error::Error;
+use super::grid::Grid;
+use super::matrix::{Matrix, Series, Value, finish};
+use super::note::Notes;
+use super::number;
+use super::parse::{Query, bare};
+use super::select::{View, ms_of, value_of};
+use super::source::{Sample, Source, SourceSeries};
+use super::window::{Ranges, Samples};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{Expr, SubqueryExpr};
+
+/// How a query is evaluated.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// On which steps.
+    pub grid: Grid,
+    /// Whether it is an instant query; its grid then has one step.
+    pub is_instant: bool,
+    /// How long a sample counts after its time; five minutes in Prometheus.
+    pub lookback_ms: i64,
+    /// The step of a subquery that names none.
+    pub subquery_step_ms: i64,
+}
+
+impl Options {
+    /// An instant query with the usual look-back.
+    pub fn instant(at_ms: i64) -> Options {
+        Options { is_instant: true, ..Options::range(Grid::instant(at_ms)) }
+    }
+
+    /// A range query with the usual look-back.
+    pub fn range(grid: Grid) -> Options {
+        Options { grid, is_instant: false, lookback_ms: 300_000, subquery_step_ms: 60_000 }
+    }
+}
+
+/// What a query asked for.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its result.
+    pub data: Data,
+    /// Warnings and infos.
+    pub notes: Notes,
+}
+
+/// The result of a query.
+#[derive(Debug)]
+pub enum Data {
+    /// A number on every step.
+    Scalar(Vec<f64>),
+    /// A text.
+    Text(String),
+    /// Series with values on the steps; in the order of the result for an instant query, else by labels.
+    Vector(Vec<Series>),
+    /// The samples of a range; only of an instant query.
+    Ranges(Vec<SourceSeries>),
+}
+
+/// What a walk through the tree needs.
+pub struct Evaluator<'a, 'b> {
+    pub(super) source: &'a dyn Source,
+    pub(super) budget: &'a mut Budget<'b>,
+    pub(super) query: &'a Query,
+    pub(super) notes: Notes,
+    options: Options,
+}
+
+/// Evaluates a query.
+pub fn evaluate(
+    query: &Query,
+    source: &dyn Source,
+    options: Options,
+    budget: &mut Budget<'_>,
+) -> Result<Answer, Error> {
+    let mut evaluator = Evaluator { source, budget, query, notes: Notes::default(), options };
+    let data = evaluator.answer()?;
+    Ok(Answer { data, notes: evaluator.notes })
+}
+
+impl Evaluator<'_, '_> {
+    /// The steps of the whole query.
+    pub(super) fn whole(&self) -> Grid {
+        self.options.grid
+    }
+
+    pub(super) fn lookback_ms(&self) -> i64 {
+        self.options.lookback_ms
+    }
+
+    pub(super) fn is_instant(&self) -> bool {
+        self.options.is_instant
+    }
+
+    fn answer(&mut self) -> Result<Data, Error> {
+        let (query, grid) = (self.query, self.options.grid);
+        if query.expr().value_type() == ValueType::Matrix {
+            return self.answer_ranges();
+        }
+        Ok(match self.eval(query.expr(), grid)? {
+            Value::Scalar(values) => Data::Scalar(values),
+            Value::Text(text) if self.is_instant() => Data::Text(text),
+            Value::Text(_) => return unfit("string"),
+            Value::Vector(matrix) => {
+                let mut matrix = finish(matrix)?;
+                if !self.is_instant() {
+                    matrix.sort_by(|left, right| left.labels.cmp(&right.labels));
+                }
+                Data::Vector(matrix)
+            }
+        })
+    }
+
+    fn answer_ranges(&mut self) -> Result<Data, Error> {
+        if !self.is_instant() {
+            return unfit("range vector");
+        }
+        let (query, grid) = (self.query, self.options.grid);
+        let ranges = self.eval_ranges(query.expr(), grid)?;
+        let mut found = Vec::with_capacity(ranges.series.len());
+        for series in &ranges.series {
+            let labels = if series.drops_name { series.labels.ignore(&[]) } else { series.labels.clone() };
+            ranges.sweep(series, grid, |window| {
+                let pairs = window.times.iter().zip(window.values);
+                let samples = pairs.map(|(at_ms, value)| Sample { at_ms: *at_ms, value: *value }).collect();
+                found.push((labels.clone(), samples));
+            });
+        }
+        Ok(Data::Ranges(found))
+    }
+
+    /// The value of a part of the query on the steps of a grid.
+    pub(super) fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Value, Error> {
+        self.budget.check()?;
+        match expr {
+            Expr::Paren(paren) => self.eval(&paren.expr, grid),
+            Expr::NumberLiteral(literal) => Ok(Value::Scalar(vec![literal.val; grid.count])),
+            Expr::StringLiteral(literal) => Ok(Value::Text(literal.val.clone())),
+            Expr::VectorSelector(selector) => Ok(Value::Vector(self.vector(selector, grid, value_of)?)),
+            Expr::Unary(unary) => {
+                let value = self.eval(&unary.expr, grid)?;
+                Ok(number::map_value(value, |value| -value))
+            }
+            Expr::Aggregate(aggregate) => self.aggregate(expr, aggregate, grid).map(Value::Vector),
+            Expr::Binary(binary) => self.binary(binary, grid),
+            Expr::Call(call) => self.call(expr, call, grid),
+            Expr::MatrixSelector(_) | Expr::Subquery(_) => {
+                Err(Error::Unsupported("a range vector in this place".to_owned()))
+            }
+            Expr::Extension(_) => Err(Error::Unsupported("an extension".to_owned())),
+        }
+    }
+
+    /// A part that yields series.
+    pub(super) fn eval_vector(&mut self, expr: &Expr, grid: Grid) -> Result<Matrix, Error> {
+        match self.eval(expr, grid)? {
+            Value::Vector(matrix) => Ok(matrix),
+            _ => Error::data("expected an instant vector"),
+        }
+    }
+
+    /// A part that yields a number on every step.
+    pub(super) fn eval_scalar(&mut self, expr: &Expr, grid: Grid) -> Result<Vec<f64>, Error> {
+        match self.eval(expr, grid)? {
+            Value::Scalar(values) => Ok(values),
+            _ => Error::data("expected a scalar"),
+        }
+    }
+
+    /// A part that yields ranges.
+    pub(super) fn eval_ranges(&mut self, expr: &Expr, grid: Grid) -> Result<Ranges, Error> {
+        match bare(expr) {
+            Expr::MatrixSelector(selector) => self.ranges(selector, grid),
+            Expr::Subquery(subquery) => self.subquery(subquery, grid),
+            _ => Error::data("expected a range vector"),
+        }
+    }
+
+    fn subquery(&mut self, subquery: &SubqueryExpr, grid: Grid) -> Result<Ranges, Error> {
+        let view = View::new(subquery.at.as_ref(), subquery.offset.as_ref(), self.whole());
+        let range_ms = ms_of(subquery.range);
+        let step_ms = subquery.step.map_or(self.options.subquery_step_ms, ms_of);
+        if step_ms <= 0 {
+            return Error::data("zero or negative step in subquery");
+        }
+        let outer = view.at_ms.map_or(grid, Grid::instant);
+        let inner = outer.within(range_ms, view.offset_ms, step_ms);
+        let matrix = match inner.count {
+            0 => Vec::new(),
+            _ => self.eval_vector_or_scalar(&subquery.expr, inner)?,
+        };
+        self.budget.make(matrix.len(), inner.count)?;
+        let series = matrix.into_iter().map(|series| samples_of(series, inner)).collect();
+        Ok(Ranges { series, view, range_ms })
+    }
+
+    fn eval_vector_or_scalar(&mut self, expr: &Expr, grid: Grid) -> Result<Matrix, Error> {
+        Ok(match self.eval(expr, grid)? {
+            Value::Vector(matrix) => matrix,
+            Value::Scalar(values) => vec![Series { values, ..Series::empty(Default::default(), false, 0) }],
+            Value::Text(_) => return Error::data("subquery is only allowed on instant vector"),
+        })
+    }
+}
+
+fn samples_of(series: Series, grid: Grid) -> Samples {
+    let mut samples = Samples::new(series.labels, series.drops_name, grid.count);
+    for (at_ms, value) in grid.times().zip(series.values) {
+        if !is_absent(value) {
+            samples.push(at_ms, value);
+        }
+    }
+    samples
+}
+
+fn unfit<T>(kind: &str) -> Result<T, Error> {
+    Error::data(format!(
+        "invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector"
+    ))
+}
+
+/// What a scalar is where there is none.
+pub const NO_SCALAR: f64 = f64::NAN;
+
+/// The value on a step of a parameter.
+pub fn on_step(values: &[f64], step: usize) -> f64 {
+    values.get(step).copied().unwrap_or(ABSENT)
+}

@@ -1,0 +1,57 @@
+//! Where samples come from, which is all that the evaluator knows of a store.
+
+use super::labels::{LabelSet, NAME};
+use promql_parser::label::{Matcher, Matchers};
+use promql_parser::parser::VectorSelector;
+
+/// One sample. A stale one has the value [`super::cell::STALE`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample {
+    /// Milliseconds since the epoch.
+    pub at_ms: i64,
+    /// The value.
+    pub value: f64,
+}
+
+/// The samples of one series, in order of time, no time twice.
+pub type SourceSeries = (LabelSet, Vec<Sample>);
+
+/// A failure of the store, passed on as it is.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Something that has series.
+pub trait Source {
+    /// The series that match, with their samples at `from_ms` to `to_ms`, both included. May block. A series has
+    /// to come once; the order does not matter.
+    fn select(
+        &self,
+        selection: &Selection,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<SourceSeries>, SourceError>;
+}
+
+/// Which series an expression asks for.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// The name of the metric, if it is given as such.
+    pub name: Option<String>,
+    /// What else has to match; `__name__` can be among it.
+    pub matchers: Matchers,
+}
+
+impl Selection {
+    /// What a selector selects.
+    pub fn of(selector: &VectorSelector) -> Selection {
+        Selection { name: selector.name.clone(), matchers: selector.matchers.clone() }
+    }
+
+    /// Whether a series matches.
+    pub fn matches(&self, labels: &LabelSet) -> bool {
+        let is_match = |matcher: &Matcher| matcher.is_match(labels.get(&matcher.name));
+        self.name.as_deref().is_none_or(|name| name == labels.get(NAME))
+            && self.matchers.matchers.iter().all(is_match)
+            && (self.matchers.or_matchers.is_empty()
+                || self.matchers.or_matchers.iter().any(|list| list.iter().all(is_match)))
+    }
+}
