@@ -7,7 +7,7 @@ pub struct Limits {
     pub samples_max: usize,
     /// Most series in any part of the query.
     pub series_max: usize,
-    /// Most bytes of values and labels made in all.
+    /// Most bytes of values made in all.
     pub bytes_max: usize,
 }
 

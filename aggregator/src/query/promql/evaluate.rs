@@ -135,7 +135,8 @@ impl Evaluator<'_, '_> {
 
     /// The value of a part of the query on the steps of a grid.
     pub(super) fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Value, Error> {
-        self.budget.check()?;
+        // A subquery may have any number of steps: nothing is made for them before they are paid for.
+        self.budget.make(1, grid.count)?;
         match expr {
             Expr::Paren(paren) => self.eval(&paren.expr, grid),
             Expr::NumberLiteral(literal) => Ok(Value::Scalar(vec![literal.val; grid.count])),
@@ -229,4 +230,57 @@ pub const NO_SCALAR: f64 = f64::NAN;
 /// The value on a step of a parameter.
 pub fn on_step(values: &[f64], step: usize) -> f64 {
     values.get(step).copied().unwrap_or(ABSENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::{Limits, Overrun, Stop};
+    use super::super::source::{Selection, SourceError};
+    use super::*;
+
+    /// One series with a sample a second, of any name.
+    struct Seconds;
+
+    impl Source for Seconds {
+        fn select(&self, _: &Selection, from: i64, to: i64) -> Result<Vec<SourceSeries>, SourceError> {
+            let times = (from.max(0)..=to.min(600_000)).filter(|at_ms| at_ms % 1000 == 0);
+            let samples = times.map(|at_ms| Sample { at_ms, value: at_ms as f64 / 1000.0 }).collect();
+            Ok(vec![(super::super::LabelSet::new([("__name__", "x")]), samples)])
+        }
+    }
+
+    fn ask(text: &str, limits: Limits, stop: &dyn Fn() -> Option<Stop>) -> Result<Data, Error> {
+        let query = Query::parse(text)?;
+        let mut budget = Budget::new(limits, stop);
+        evaluate(&query, &Seconds, Options::instant(600_000), &mut budget).map(|answer| answer.data)
+    }
+
+    #[test]
+    fn the_deepest_query_fits_into_a_small_stack() {
+        for (before, after, levels) in
+            [("abs(", ")", 98), ("-(", ")", 49), ("max_over_time(", "[1m:1m])", 49)]
+        {
+            let text = format!("{}x{}", before.repeat(levels), after.repeat(levels));
+            let thread = std::thread::Builder::new().stack_size(1 << 20);
+            let worker = thread.spawn(move || ask(&text, Limits::default(), &|| None).is_ok()).unwrap();
+            assert!(worker.join().unwrap(), "{before}");
+        }
+    }
+
+    #[test]
+    fn steps_are_paid_for_before_they_are_made() {
+        for text in ["sum_over_time(vector(1)[100y:1ms])", "sum_over_time(x[100y:1ms])"] {
+            let error = ask(text, Limits::default(), &|| None).unwrap_err();
+            assert!(matches!(error, Error::Overrun(Overrun::Samples(_))), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn limits_and_stops_end_a_query() {
+        let limits = Limits { samples_max: 100, ..Limits::default() };
+        let error = ask("rate(x[5m])", limits, &|| None).unwrap_err();
+        assert!(matches!(error, Error::Overrun(Overrun::Samples(100))), "{error}");
+        let error = ask("x", Limits::default(), &|| Some(Stop::Deadline)).unwrap_err();
+        assert_eq!(error.to_string(), "query timed out in expression evaluation");
+    }
 }

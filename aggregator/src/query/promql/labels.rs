@@ -70,11 +70,6 @@ impl LabelSet {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// Roughly what it takes in memory.
-    pub fn bytes(&self) -> usize {
-        self.0.len() * size_of::<(Arc<str>, Arc<str>)>()
-    }
-
     fn find(&self, name: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(own, _)| (**own).cmp(name))
     }
