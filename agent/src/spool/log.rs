@@ -118,9 +118,8 @@ impl Log {
         // Names begin with the epoch and its first frame, in order.
         let epochs: BTreeSet<Epoch> = self.closed.iter().map(|entry| entry.epoch).collect();
         let gone: Vec<Epoch> = epochs.iter().rev().skip(EPOCHS_MAX).copied().collect();
-        while self.closed.front().is_some_and(|entry| gone.contains(&entry.epoch)) {
-            self.drop_oldest();
-        }
+        // A loss that cannot be written down keeps its piece, and with it all behind it.
+        while self.closed.front().is_some_and(|entry| gone.contains(&entry.epoch)) && self.drop_oldest() {}
         Ok(())
     }
 

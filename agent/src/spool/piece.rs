@@ -25,9 +25,10 @@ use std::sync::Arc;
 
 /// Ticks in one piece: so much is lost at most by one damaged byte.
 const FRAMES_MAX: u64 = 64;
-/// No file is longer. One tick more than a piece may have.
-const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A piece that is this long takes no further tick.
 const BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// No piece is longer, with its last tick: a longer file is not read.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const BEGIN: u8 = 1;
 const MESSAGE: u8 = 2;
 const FRAME: u8 = 3;

@@ -236,14 +236,14 @@ fn register() -> Register {
     Register { groups: vec![group], retire: Vec::new() }
 }
 
-fn up_seeds() -> Vec<Vec<u8>> {
+/// The first frames of what [`register`] begins.
+fn frames(count: u64) -> Vec<AgentMessage> {
     let mut encoder = Encoder::new();
     encoder.register(0, Window::Short, &[Form::Integer, Form::Integer, Form::Float]).unwrap();
-    let mut messages = vec![AgentMessage::Hello(hello()), AgentMessage::Register(register())];
-    for seq in 1..=5_u64 {
+    let frame = |seq: u64| {
         let row = [100 * seq.cast_signed(), 1, (seq as f64).to_bits().cast_signed()];
         let encoded = encoder.encode(seq, Window::Short, &[0], &row, seq == 1).unwrap();
-        messages.push(AgentMessage::Frame(Frame {
+        AgentMessage::Frame(Frame {
             seq,
             predecessor: encoded.predecessor,
             window: Some(Window::Short),
@@ -254,8 +254,14 @@ fn up_seeds() -> Vec<Vec<u8>> {
             echo: 0,
             groups: encoded.groups,
             cells: encoded.cells,
-        }));
-    }
+        })
+    };
+    (1..=count).map(frame).collect()
+}
+
+fn up_seeds() -> Vec<Vec<u8>> {
+    let mut messages = vec![AgentMessage::Hello(hello()), AgentMessage::Register(register())];
+    messages.extend(frames(5));
     let heartbeat = Frame { seq: 6, collected_total: 15, next_due_ms: 1000, ..Frame::default() };
     messages.push(AgentMessage::Frame(heartbeat));
     messages.push(AgentMessage::Register(Register { groups: Vec::new(), retire: vec![1] }));
@@ -301,26 +307,9 @@ fn backfill(input: &[u8]) -> u64 {
 }
 
 fn backfill_seeds() -> Vec<Vec<u8>> {
-    let mut encoder = Encoder::new();
-    encoder.register(0, Window::Short, &[Form::Integer, Form::Integer, Form::Float]).unwrap();
     let mut writer = SessionWriter::default();
-    let mut bytes = writer.bytes(AgentMessage::Register(register()));
-    for seq in 1..=4_u64 {
-        let row = [100 * seq.cast_signed(), 1, (seq as f64).to_bits().cast_signed()];
-        let encoded = encoder.encode(seq, Window::Short, &[0], &row, seq == 1).unwrap();
-        bytes.extend(writer.bytes(AgentMessage::Frame(Frame {
-            seq,
-            predecessor: encoded.predecessor,
-            window: Some(Window::Short),
-            boot_ns: NOW.boot.0 + seq * 1_000_000_000,
-            wall_ns: NOW.wall.0,
-            next_due_ms: 1000,
-            collected_total: 3 * seq,
-            echo: 0,
-            groups: encoded.groups,
-            cells: encoded.cells,
-        })));
-    }
+    let messages = std::iter::once(AgentMessage::Register(register())).chain(frames(4));
+    let bytes: Vec<u8> = messages.flat_map(|message| writer.bytes(message)).collect();
     let epoch = Epoch { order: 3, nonce: 7 };
     let packed = pack(&bytes).unwrap().into();
     let loss = backfill::Loss { epoch, first: 5, last: 7, collected_total: 21, cause: LossCause::Damaged };

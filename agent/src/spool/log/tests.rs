@@ -224,6 +224,19 @@ fn every_failed_call_leaves_each_tick_handed_out_or_declared() {
 }
 
 #[test]
+fn too_many_epochs_on_a_full_disk_do_not_keep_it_from_opening() {
+    let disk = MemoryDisk::default();
+    // The last ones that began have let go of the first two, and left one too many.
+    (1..=EPOCHS_MAX as u64 + 3).for_each(|order| push(&mut open(&disk, order, 1 << 20), 1..=1));
+    disk.limit(Some(0));
+    assert!(open(&disk, 900, 1 << 20).has(epoch(3), 1), "what cannot be declared is kept");
+    disk.limit(None);
+    let mut log = open(&disk, 901, 1 << 20);
+    assert!(!log.has(epoch(3), 1) && log.has(epoch(4), 1));
+    assert!(matches!(log.due(), Some(Backfill::Loss(loss)) if loss.epoch == epoch(1)));
+}
+
+#[test]
 fn ticks_that_were_not_handed_over_are_declared() {
     let mut log = open(&MemoryDisk::default(), 1, 1 << 20);
     push(&mut log, 1..=5);
