@@ -97,7 +97,7 @@ impl Embedded {
         let writer = Writer::new(disk, directory, for_writer, durable.clone(), left);
         let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep };
         let engine = Engine::new(config, parts);
-        Ok((Embedded { nodes: histories(found), engine: Some(engine), lock: None }, report))
+        Ok((Embedded { nodes: histories(found), engine: Some(engine), ..Embedded::default() }, report))
     }
 }
 
