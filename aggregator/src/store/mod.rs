@@ -89,6 +89,17 @@ pub struct Lost {
     pub collected_total: u64,
 }
 
+/// A boot of a node's host, and where it lies on our time line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// As the kernel names it.
+    pub id: [u8; 16],
+    /// Our time less the host's time since boot, in nanoseconds.
+    pub offset_ns: i64,
+    /// When that was learned.
+    pub at: WallTime,
+}
+
 /// How batches went since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Commits {
@@ -152,6 +163,10 @@ pub trait Append: Send + Sync + 'static {
     fn beat(&self, node: NodeId, seq: u64, origin: Origin) -> bool;
     /// Frames will not come: their ledger closes them once that is durable; as with [`Append::keep`].
     fn close(&self, node: NodeId, lost: Lost) -> bool;
+    /// Where a boot of the node's host lies; the newest word on it counts.
+    fn boot(&self, node: NodeId, boot: Boot);
+    /// The boots that are remembered.
+    fn boots(&self, node: NodeId) -> Vec<Boot>;
     /// The agent holds nothing of an epoch any more: its ledger goes.
     fn end(&self, node: NodeId, epoch: Epoch);
     /// What is durable of an epoch.

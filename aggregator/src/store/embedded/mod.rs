@@ -27,7 +27,9 @@ pub use open::{Dice, StoreError};
 pub use replay::Report;
 pub use run::Running;
 
-use super::{Append, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket};
+use super::{
+    Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket,
+};
 use engine::Engine;
 use history::History;
 use ledgers::Ledgers;
@@ -153,6 +155,14 @@ impl Append for Embedded {
 
     fn close(&self, node: NodeId, lost: Lost) -> bool {
         self.note(&Record::Closed { node, lost }, Learned::Closed(node, lost))
+    }
+
+    fn boot(&self, node: NodeId, boot: Boot) {
+        self.note(&Record::Boot { node, boot }, Learned::Boot(node, boot));
+    }
+
+    fn boots(&self, node: NodeId) -> Vec<Boot> {
+        self.ledgers().boots(node).to_vec()
     }
 
     fn end(&self, node: NodeId, epoch: Epoch) {

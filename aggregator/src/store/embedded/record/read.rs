@@ -2,7 +2,8 @@
 
 use super::write::{AGAIN, COUNTED, LATE};
 use super::{
-    Base, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId, Totals,
+    Base, Boot, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId,
+    Totals,
 };
 use crate::store::NewColumns;
 use quorate_common::cell::FrameHead;
@@ -56,6 +57,7 @@ impl<'a> Reader<'a> {
                 spec: self.spec()?,
             },
             10 => Record::Forgotten { node: self.node()?, next: SeriesId(self.small("a series")?) },
+            11 => Record::Boot { node: self.node()?, boot: self.boot()? },
             other => return Err(RecordError::Kind(other)),
         })
     }
@@ -135,6 +137,12 @@ impl<'a> Reader<'a> {
         let (epoch, after, samples) = (self.epoch()?, self.number()?, self.number()?);
         let admitted = samples.wrapping_sub(self.number()?);
         Ok(Origin { epoch, totals: Totals { before: after.wrapping_sub(samples), after }, admitted })
+    }
+
+    fn boot(&mut self) -> Result<Boot, RecordError> {
+        let (id, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(Boot { id: *id, offset_ns: unzigzag(self.number()?), at: self.time()? })
     }
 
     fn lost(&mut self) -> Result<Lost, RecordError> {

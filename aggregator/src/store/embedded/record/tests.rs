@@ -50,6 +50,7 @@ fn records() -> Vec<Record<'static>> {
         Record::Ended { node, epoch: EPOCH },
         Record::Series { node, id: SeriesId(u32::MAX), seen: WallTime(-1), spec },
         Record::Forgotten { node, next: SeriesId(8) },
+        Record::Boot { node, boot: Boot { id: [9; 16], offset_ns: i64::MIN, at: WallTime(5) } },
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Records into bytes. Nothing here can fail, and a frame costs no allocation of its own.
 
-use super::{Base, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record};
+use super::{Base, Boot, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record};
 use quorate_common::cell::varint::{put, zigzag};
 use quorate_common::model::series::{CellForm, MetricKind, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
@@ -20,6 +20,7 @@ impl Record<'_> {
             Record::Ended { .. } => 8,
             Record::Series { .. } => 9,
             Record::Forgotten { .. } => 10,
+            Record::Boot { .. } => 11,
         }
     }
 
@@ -62,6 +63,11 @@ impl Record<'_> {
             Record::Ended { node, epoch } => {
                 put(out, zigzag(node.0));
                 put_epoch(out, *epoch);
+            }
+            Record::Boot { node, boot: Boot { id, offset_ns, at } } => {
+                put(out, zigzag(node.0));
+                out.extend_from_slice(id);
+                put_numbers(out, [zigzag(*offset_ns), zigzag(at.0)]);
             }
             Record::Series { node, id, seen, spec } => {
                 put_numbers(out, [zigzag(node.0), id.0.into(), zigzag(seen.0)]);
