@@ -3,8 +3,11 @@
 //! Writers and readers meet at two small traits, [`Append`] and [`Select`], so that another engine can take
 //! the place of the embedded one. The newest value of every series is held apart, in [`live`].
 
+pub mod bucket;
 pub mod embedded;
 pub mod live;
+
+pub use bucket::{Bucket, Resolution};
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
 use quorate_common::ledger::{Ledger, Totals};
@@ -119,4 +122,14 @@ pub trait Select: Send + Sync + 'static {
     fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)>;
     /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
+    /// The buckets of some series of a node that begin from `from` to `to`, both included, oldest first; one list
+    /// for each. They reach back further than samples do.
+    fn rolled(
+        &self,
+        node: NodeId,
+        series: &[SeriesId],
+        resolution: Resolution,
+        from: WallTime,
+        to: WallTime,
+    ) -> Vec<Vec<Bucket>>;
 }
