@@ -12,7 +12,7 @@ pub use bucket::{Bucket, Resolution};
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
 use quorate_common::ledger::{Ledger, Totals};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 
@@ -38,6 +38,8 @@ pub struct NewColumns {
     pub group: GroupId,
     /// The delta chain of the group.
     pub window: Window,
+    /// How long its history is kept.
+    pub class: SeriesClass,
     /// Session index of the first.
     pub first: Index,
     /// The columns.

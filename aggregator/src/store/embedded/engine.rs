@@ -15,6 +15,7 @@ use super::record::Record;
 use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
+use super::volume::Contents;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
 use crate::store::SeriesId;
@@ -187,7 +188,7 @@ impl Engine {
             if waiting.frames != frames {
                 (waiting.frames, waiting.since) = (frames, now.boot);
             }
-            let late = sealed.iter().any(|volume| volume.span == span);
+            let late = sealed.iter().any(|volume| volume.contents.span() == Some(span));
             let quiet = now.boot.since(waiting.since) >= GRACE || now.boot.since(waiting.first) >= LATE_MAX;
             if !late || quiet {
                 due.push(span);
@@ -206,14 +207,10 @@ impl Engine {
             writer.covered(span, below)
         };
         let names: Vec<String> = covered.iter().map(|(_, name)| name.clone()).collect();
-        let mut writing = self.shelf.begin(span, rng);
-        let sealed =
-            self.write(nodes, (span, below), &mut writing).inspect_err(|_| self.shelf.discard(&writing))?;
-        if writing.is_empty() {
-            self.shelf.discard(&writing);
-        } else {
-            self.shelf.finish(writing, &names, rng)?;
-        }
+        let mut writings = Vec::new();
+        let sealed = self.write(nodes, (span, below), &mut writings, rng);
+        let sealed = sealed.inspect_err(|_| self.shelf.discard(&writings))?;
+        self.shelf.finish(writings, names, rng)?;
         // Readers look into the memory first and on the shelf then: they see a frame twice rather than never.
         for (history, segments) in sealed {
             history.lock().unwrap_or_else(PoisonError::into_inner).release(&segments);
@@ -226,9 +223,10 @@ impl Engine {
         &self,
         nodes: &Nodes,
         (span, below): (Span, FileNumber),
-        writing: &mut Writing,
+        writings: &mut Vec<Writing>,
+        rng: &mut dyn Rng,
     ) -> Result<Vec<Sealed>, SealError> {
-        let mut sealed = Vec::new();
+        let (order, mut sealed) = (self.shelf.next_order(), Vec::new());
         for history in all(nodes) {
             let (node, segments, specs) = {
                 let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,7 +238,15 @@ impl Engine {
                 history.dictionary.seen(specs.keys().copied(), span.end());
                 (history.node(), segments, specs)
             };
-            seal::chunks(node, &segments, &specs)?.iter().try_for_each(|chunk| writing.push(chunk))?;
+            for (class, chunk) in seal::chunks(node, &segments, &specs)? {
+                let contents = Contents::Raw(span, class);
+                let at =
+                    writings.iter().position(|writing| writing.contents == contents).unwrap_or_else(|| {
+                        writings.push(self.shelf.begin(contents, order, rng));
+                        writings.len() - 1
+                    });
+                writings.get_mut(at).map_or(Ok(()), |writing| writing.push(&chunk))?;
+            }
             sealed.push((history, segments));
         }
         Ok(sealed)
@@ -251,19 +257,19 @@ impl Engine {
         let age = i64::try_from(self.config.age.as_nanos()).unwrap_or(i64::MAX);
         let before = WallTime(now.wall.0.saturating_sub(age));
         let mut volumes = self.shelf.all();
-        volumes.sort_by_key(|volume| (volume.span.end(), volume.order));
-        let mut bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
+        volumes.sort_by_key(|volume| (volume.contents.end(), volume.order));
+        let mut bytes: u64 = volumes.iter().map(|volume| volume.size()).sum();
         for volume in volumes {
             let over = bytes > self.config.bytes_max;
-            if volume.span.end() > before && !over {
+            if volume.contents.end() > before && !over {
                 continue;
             }
-            bytes -= volume.bytes;
+            bytes -= volume.size();
             if over {
-                tracing::warn!(from = %volume.span.start(), "history is larger than allowed, its oldest part goes");
+                tracing::warn!(from = %volume.contents.start(), "history is larger than allowed, its oldest part goes");
             }
             if let Err(error) = self.shelf.delete(&volume) {
-                tracing::warn!(file = %volume.path().display(), %error, "failed to delete old history");
+                tracing::warn!(file = %volume.path.display(), %error, "failed to delete old history");
             }
         }
     }
@@ -272,7 +278,7 @@ impl Engine {
     fn rewrite_names(&self, nodes: &Nodes) -> Result<(), SealError> {
         let mut writer = self.writer();
         self.commit_with(&mut writer)?;
-        let oldest = self.shelf.all().iter().map(|volume| volume.span.start()).min();
+        let oldest = self.shelf.all().iter().map(|volume| volume.contents.start()).min();
         let mut records = Vec::new();
         for history in all(nodes) {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);

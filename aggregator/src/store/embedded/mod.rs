@@ -7,6 +7,7 @@ mod chunk;
 mod dictionary;
 mod engine;
 mod history;
+mod index;
 mod layout;
 mod ledgers;
 mod log;
@@ -19,6 +20,7 @@ mod segment;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod window;
 mod writer;
 
