@@ -4,6 +4,7 @@
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
 mod chunk;
+mod config;
 mod dictionary;
 mod engine;
 mod history;
@@ -14,6 +15,7 @@ mod log;
 mod open;
 mod record;
 mod replay;
+mod retain;
 mod run;
 mod seal;
 mod segment;
@@ -24,9 +26,11 @@ mod volume;
 mod window;
 mod writer;
 
-pub use engine::{Commits, Config};
+pub use config::Config;
+pub use engine::Commits;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use retain::{Deletions, Tally};
 pub use run::Running;
 
 use super::bucket::roll;
@@ -74,6 +78,16 @@ impl Embedded {
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
+    }
+
+    /// What retention has deleted since the start.
+    pub fn deletions(&self) -> Deletions {
+        self.engine.as_ref().map_or_else(Deletions::default, |engine| *engine.deletions())
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.engine.as_ref().map_or(0, Engine::bytes)
     }
 
     fn log(&self) -> Option<&Log> {

@@ -4,8 +4,9 @@
 //! record are unfinished: they go if their log files are still there, and into `quarantine` if not. The same goes for
 //! a chunk file whose seal has others that are not there, while all its log files are. All that is replayed is synced before the store is handed out, for the process before may have died before it did that.
 
+use super::config::Config;
 use super::dictionary::Known;
-use super::engine::{Config, Engine, Parts};
+use super::engine::{Engine, Parts};
 use super::history::History;
 use super::index::Cover;
 use super::log::{FileNumber, Log};

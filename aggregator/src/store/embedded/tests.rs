@@ -10,10 +10,10 @@ use quorate_common::ledger::Totals;
 use quorate_common::model::label::Labels;
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass};
 use quorate_common::model::time::{BootTime, Now};
+use quorate_common::quantity::{Period, Size};
 use quorate_common::rng::{Rng, SeededRng};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 const SECOND: i64 = 1_000_000_000;
 const BEGIN_S: i64 = 1_000_000_200;
@@ -405,15 +405,17 @@ fn the_oldest_goes_by_age_and_by_size_and_its_names_go_too() {
     assert!(world.commit());
     assert!(world.keep_up(1_000));
     assert_eq!(world.names("chunks-").len(), 3);
-    world.config.age = Duration::from_secs(500);
+    world.config.system = Period::from_secs(500);
     let mut world = world.restart();
     assert!(world.keep_up(1_000));
     assert_eq!(world.names("chunks-").len(), 2);
     assert_eq!((world.seconds(NodeId(1)).len(), world.seconds(NodeId(2)).len()), (0, 19));
-    world.config = Config { bytes_max: 1, ..Config::default() };
+    assert_eq!(world.store.deletions().aged.files, 1);
+    world.config = Config { size_max: Size::from_bytes(1), ..Config::default() };
     let world = world.restart();
     assert!(world.keep_up(1_000));
     assert_eq!((world.names("chunks-").len(), world.names("index-").len()), (0, 0));
+    assert_eq!((world.store.deletions().aged.files, world.store.deletions().crowded.files), (0, 2));
     assert!(world.keep_up(1_000 + 200_000));
     assert_eq!(world.store.find(NodeId(1), &|_| true), [], "a series in no window goes");
 }
