@@ -103,6 +103,19 @@ pub fn roll(resolution: Resolution, form: CellForm, parts: impl Iterator<Item = 
     buckets
 }
 
+/// Buckets in order of time. Of several at the same time the last counts.
+pub fn superseded(mut buckets: Vec<Bucket>) -> Vec<Bucket> {
+    buckets.sort_by_key(|bucket| bucket.at);
+    buckets.dedup_by(|next, kept| {
+        let is_same = next.at == kept.at;
+        if is_same {
+            *kept = *next;
+        }
+        is_same
+    });
+    buckets
+}
+
 /// The sum of some values: by what their cells say as long as that is exact, so that tenths stay tenths.
 fn add<const N: usize>(form: CellForm, values: [f64; N]) -> f64 {
     let cells = values.map(|value| form.cell(value));

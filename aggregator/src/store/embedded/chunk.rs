@@ -28,10 +28,6 @@ pub struct Chunk {
     pub series: Vec<(SeriesId, CellForm)>,
     /// Its samples.
     pub block: Vec<u8>,
-    /// Its oldest row.
-    pub first: WallTime,
-    /// Its newest row.
-    pub last: WallTime,
 }
 
 /// Why a chunk cannot be read.
@@ -69,10 +65,17 @@ impl Chunk {
         let mut before = 0;
         let one = |_| Ok((take_id(&mut reader, &mut before)?, reader.form()?));
         let series = (0..count).map(one).collect::<Result<Vec<_>, RecordError>>()?;
-        let block = reader.0.to_vec();
-        let times = Block::open(&block)?.times()?;
-        let (first, last) = bounds(&times);
-        Ok(Chunk { node, series, block, first, last })
+        Ok(Chunk { node, series, block: reader.0.to_vec() })
+    }
+
+    /// Its oldest row and its newest.
+    ///
+    /// # Errors
+    /// A damaged block.
+    pub fn bounds(&self) -> Result<(WallTime, WallTime), ChunkError> {
+        let times = Block::open(&self.block)?.times()?;
+        let time = |time: Option<&i64>| WallTime(time.copied().unwrap_or_default().saturating_mul(TICK_NS));
+        Ok((time(times.iter().min()), time(times.iter().max())))
     }
 
     /// Adds the samples of some series to their lists, from `from` to `to`.
@@ -100,12 +103,6 @@ impl Chunk {
         }
         Ok(())
     }
-}
-
-/// The oldest and the newest of some times in milliseconds.
-pub fn bounds(times: &[i64]) -> (WallTime, WallTime) {
-    let time = |time: Option<&i64>| WallTime(time.copied().unwrap_or_default().saturating_mul(TICK_NS));
-    (time(times.iter().min()), time(times.iter().max()))
 }
 
 /// Appends a number of a series, as the difference to the one before it.
@@ -137,9 +134,8 @@ mod tests {
         let columns = [column([1, 2, 3], Vec::new()), column([7, 0, 9], vec![true, false, true])];
         let block = block::encode(&[1_000, 2_000, 3_000], &columns).unwrap();
         let form = CellForm::Integer { scale: 1, unit: 1 };
-        let (first, last) = bounds(&[1_000, 2_000, 3_000]);
         let series = vec![(SeriesId(u32::MAX), form), (SeriesId(2), form)];
-        Chunk { node: NodeId(-5), series, block, first, last }
+        Chunk { node: NodeId(-5), series, block }
     }
 
     #[test]
@@ -147,6 +143,7 @@ mod tests {
         let bytes = chunk().write();
         let read = Chunk::read(&bytes).unwrap();
         assert_eq!(read, chunk());
+        assert_eq!(read.bounds().unwrap(), (WallTime(1_000_000_000), WallTime(3_000_000_000)));
         let mut lists = vec![Vec::new(), Vec::new()];
         let wanted = HashMap::from([(SeriesId(2), 1), (SeriesId(3), 0)]);
         let second = 1_000_000_000;
@@ -162,7 +159,7 @@ mod tests {
         for _ in 0..5_000 {
             let mut damaged = chunk.clone();
             damaged[rng.below(chunk.len() as u64) as usize] ^= 1 << rng.below(8);
-            refused += usize::from(Chunk::read(&damaged).is_err());
+            refused += usize::from(Chunk::read(&damaged).and_then(|chunk| chunk.bounds()).is_err());
         }
         assert!(refused > 2_000, "{refused}");
     }

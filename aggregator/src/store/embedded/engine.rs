@@ -12,8 +12,10 @@ use super::config::Config;
 use super::history::History;
 use super::ledgers::Ledgers;
 use super::log::{FileNumber, Log};
+use super::period::Period;
 use super::record::Record;
 use super::retain::{self, Deletions, Reason};
+use super::rollup::{self, Shelved, rolled_into};
 use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
@@ -29,6 +31,7 @@ use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::rng::Rng;
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -39,6 +42,10 @@ const GRACE: Duration = Duration::from_secs(30);
 const LATE_MAX: Duration = Duration::from_secs(3_600);
 /// The dictionary is written anew so often: it says until when each series was seen.
 const NAMES_EVERY: Duration = Duration::from_secs(86_400);
+/// A period that nothing came to for so long is rolled up.
+const SETTLE: Duration = Duration::from_secs(300);
+/// Periods are looked at so often.
+const ROLL_EVERY: Duration = Duration::from_secs(10);
 /// Files are looked at for their age, and all together for their size, so often.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
@@ -60,6 +67,9 @@ pub enum SealError {
     /// What is still to be logged cannot be.
     #[error("failed to seal a window")]
     Commit(#[from] CommitError),
+    /// What is to be rolled up cannot be read.
+    #[error("failed to read what is to be rolled up")]
+    Read(#[source] io::Error),
     /// Chunks cannot be made.
     #[error("failed to make chunks")]
     Block(#[from] BlockError),
@@ -81,17 +91,38 @@ pub struct Engine {
 /// What upkeep remembers from one time to the next.
 struct Upkeep {
     rng: Box<dyn Rng>,
-    /// Frames in each window that is over, since when there are no more, and since when there are any.
+    /// Frames in each window that is over.
     waiting: BTreeMap<Span, Waiting>,
+    /// Volumes in each period that are not rolled up.
+    unrolled: BTreeMap<Period, Waiting>,
+    rolled_at: Option<BootTime>,
     named_at: Option<BootTime>,
     retained_at: Option<BootTime>,
 }
 
+impl Upkeep {
+    fn new(rng: Box<dyn Rng>) -> Upkeep {
+        let (waiting, unrolled, rolled_at, named_at, retained_at) = Default::default();
+        Upkeep { rng, waiting, unrolled, rolled_at, named_at, retained_at }
+    }
+}
+
+/// How much of something waits, since when there is no more of it, and since when there is any.
 #[derive(Clone, Copy)]
 struct Waiting {
-    frames: usize,
+    count: usize,
     since: BootTime,
     first: BootTime,
+}
+
+impl Waiting {
+    /// Now there is so much. Whether no more came for as long as `quiet`, or it waits too long already.
+    fn is_over(&mut self, count: usize, now: BootTime, quiet: Duration) -> bool {
+        if self.count != count {
+            (self.count, self.since) = (count, now);
+        }
+        now.since(self.since) >= quiet || now.since(self.first) >= LATE_MAX
+    }
 }
 
 /// What an engine is made of.
@@ -108,7 +139,7 @@ impl Engine {
     /// One of these parts.
     pub fn new(config: Config, parts: Parts) -> Engine {
         let Parts { log, shelf, durable, writer, clock, rng } = parts;
-        let upkeep = Mutex::new(Upkeep { rng, waiting: BTreeMap::new(), named_at: None, retained_at: None });
+        let upkeep = Mutex::new(Upkeep::new(rng));
         let commits = watch::Sender::new(Commits::default());
         let (writer, deletions) = (Mutex::new(writer), Mutex::default());
         Engine { log, shelf, durable, clock, commits, config, writer, upkeep, deletions }
@@ -149,6 +180,10 @@ impl Engine {
             }
         }
         let is_due = |at: Option<BootTime>, every| at.is_none_or(|at| now.boot.since(at) >= every);
+        if is_due(upkeep.rolled_at, ROLL_EVERY) {
+            upkeep.rolled_at = Some(now.boot);
+            errors.extend(self.roll_up(&mut upkeep, nodes, now).err());
+        }
         if is_due(upkeep.retained_at, RETAIN_EVERY) {
             self.retain(now);
             upkeep.retained_at = Some(now.boot);
@@ -178,13 +213,9 @@ impl Engine {
             self.writer().spans().into_iter().filter(|span| over(*span) && !frames.contains_key(span));
         let mut due: Vec<Span> = empty.collect();
         for (span, frames) in frames {
-            let new = Waiting { frames, since: now.boot, first: now.boot };
-            let waiting = upkeep.waiting.entry(span).or_insert(new);
-            if waiting.frames != frames {
-                (waiting.frames, waiting.since) = (frames, now.boot);
-            }
+            let new = Waiting { count: frames, since: now.boot, first: now.boot };
+            let quiet = upkeep.waiting.entry(span).or_insert(new).is_over(frames, now.boot, GRACE);
             let late = sealed.iter().any(|volume| volume.contents.span() == Some(span));
-            let quiet = now.boot.since(waiting.since) >= GRACE || now.boot.since(waiting.first) >= LATE_MAX;
             if !late || quiet {
                 due.push(span);
             }
@@ -247,10 +278,35 @@ impl Engine {
         Ok(sealed)
     }
 
+    /// Rolls up one period, if one is over and nothing more came for a while.
+    fn roll_up(&self, upkeep: &mut Upkeep, nodes: &Nodes, now: Now) -> Result<(), SealError> {
+        let shelved = Shelved::new(self.shelf.all());
+        let pending = shelved.pending(&self.config, now.wall);
+        upkeep.unrolled.retain(|period, _| pending.contains_key(period));
+        let mut over = Vec::new();
+        for (period, count) in pending {
+            let new = Waiting { count, since: now.boot, first: now.boot };
+            let quiet = upkeep.unrolled.entry(period).or_insert(new).is_over(count, now.boot, SETTLE);
+            if quiet && rollup::is_closed(period, now.wall) {
+                over.push(period);
+            }
+        }
+        // Minutes come first. Hours wait for those that they are made of.
+        let is_ready = |period: &Period| {
+            let inside = |other: &Period| rolled_into(Contents::Rolled(*other)) == Some(*period);
+            !upkeep.unrolled.keys().any(inside)
+        };
+        match over.into_iter().find(is_ready) {
+            Some(period) => self.build(nodes, (&shelved, period), &mut *upkeep.rng),
+            None => Ok(()),
+        }
+    }
+
     /// Deletes what is too old and what is too much, and says so.
     fn retain(&self, now: Now) {
         let beside = self.writer().bytes();
-        for (volume, reason) in retain::doomed(&self.config, self.shelf.all(), beside, now.wall) {
+        let shelved = Shelved::new(self.shelf.all());
+        for (volume, reason) in retain::doomed(&self.config, &shelved, beside, now.wall) {
             let (file, from) = (volume.path.display(), volume.contents.start());
             if reason == Reason::Size {
                 tracing::warn!(%file, %from, "history is larger than allowed, its oldest part goes");

@@ -3,6 +3,7 @@
 //! Each node has its own history behind its own lock, held for the time of one call and never across an
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
+mod build;
 mod chunk;
 mod config;
 mod dictionary;
@@ -13,12 +14,16 @@ mod layout;
 mod ledgers;
 mod log;
 mod open;
+mod period;
 mod record;
 mod replay;
 mod retain;
+mod rolled;
+mod rollup;
 mod run;
 mod seal;
 mod segment;
+mod select;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -33,8 +38,7 @@ pub use replay::Report;
 pub use retain::{Deletions, Tally};
 pub use run::Running;
 
-use super::bucket::roll;
-use super::{Append, Bucket, FrameRecord, Lane, NewColumns, Origin, Resolution, Sample, Select, SeriesId};
+use super::{Append, FrameRecord, Lane, NewColumns, Origin, SeriesId};
 use engine::Engine;
 use history::History;
 use log::{Learned, Log};
@@ -42,7 +46,7 @@ use quorate_common::cell::{Decoder, Index};
 use quorate_common::ledger::Ledger;
 use quorate_common::lock::StateLock;
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::series::{SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 use record::Record;
@@ -110,15 +114,6 @@ impl Embedded {
             }
         };
         call(&mut history.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// How the values of some series are held.
-    fn forms(&self, node: NodeId, series: &[SeriesId]) -> Vec<CellForm> {
-        let Some(history) = self.get(node) else { return vec![CellForm::Float; series.len()] };
-        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        let form =
-            |id: &SeriesId| history.dictionary.get(*id).map_or(CellForm::Float, |spec| spec.metric.form);
-        series.iter().map(form).collect()
     }
 
     fn get(&self, node: NodeId) -> Option<Arc<Mutex<History>>> {
@@ -200,50 +195,5 @@ impl Append for Embedded {
         let at = engine.clock.now().wall;
         self.epochs(node).into_iter().for_each(|(epoch, _)| self.end(node, at, epoch));
         self.note(at, &record, Learned::Forgotten(node));
-    }
-}
-
-impl Select for Embedded {
-    fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)> {
-        let Some(history) = self.get(node) else { return Vec::new() };
-        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.dictionary.find(matches)
-    }
-
-    fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
-        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
-        let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-        let Some(history) = self.get(node) else { return samples };
-        // Segments are shared, so the lock is held for the copying of a list and not for the decoding.
-        let segments = history.lock().unwrap_or_else(PoisonError::into_inner).segments(from, to);
-        segments.iter().for_each(|segment| segment.read(&wanted, (from, to), &mut samples));
-        if let Some(engine) = &self.engine {
-            engine.shelf.read(node, &wanted, (from, to), &mut samples);
-        }
-        for list in &mut samples {
-            list.sort_by_key(|sample| sample.at);
-            // What was kept, not acknowledged and sent again is there twice.
-            list.dedup_by_key(|sample| sample.at);
-        }
-        samples
-    }
-
-    fn rolled(
-        &self,
-        node: NodeId,
-        series: &[SeriesId],
-        resolution: Resolution,
-        from: WallTime,
-        to: WallTime,
-    ) -> Vec<Vec<Bucket>> {
-        // Only whole buckets are given.
-        let first = resolution.floor(WallTime(from.0.saturating_add(resolution.length_ns() - 1)));
-        let last = resolution.last(resolution.floor(to));
-        let samples = self.samples(node, series, first, last);
-        let rolled = samples.into_iter().zip(self.forms(node, series)).map(|(samples, form)| {
-            let minutes = roll(Resolution::Minute, form, samples.into_iter().map(Bucket::of));
-            roll(resolution, form, minutes.into_iter())
-        });
-        rolled.collect()
     }
 }

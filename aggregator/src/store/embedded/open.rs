@@ -215,7 +215,8 @@ impl<'a> Opening<'a> {
             let volume = Volume { contents, order, bytes, index_bytes: 0, salt, index: None, path };
             return Ok(Some((volume, cover)));
         }
-        if !is_logged {
+        // A roll-up is made anew.
+        if !is_logged && contents.span().is_some() {
             self.quarantine(&path, &content)?;
         }
         self.disk.remove(&path).map_err(|error| failed("delete", &path, error))?;

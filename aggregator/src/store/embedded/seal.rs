@@ -3,7 +3,7 @@
 //! Rows become columns; columns that are sampled alike, and then those of one metric, lie side by side, so that the
 //! compressor sees like beside like. Nothing is decided here, and no disk is touched.
 
-use super::chunk::{Chunk, TICK_NS, bounds};
+use super::chunk::{Chunk, TICK_NS};
 use super::segment::{Segment, cell};
 use crate::store::{Column, SeriesId};
 use quorate_common::block::{self, BlockError, COLUMNS_MAX};
@@ -73,9 +73,8 @@ fn chunk(node: NodeId, group: &[Series], rows: &[usize], times: &[i64]) -> Resul
         block::Column { form: series.form.into(), cells, present }
     };
     let columns: Vec<block::Column> = group.iter().map(column).collect();
-    let (first, last) = bounds(&times);
     let series = group.iter().map(|series| (series.id, series.form)).collect();
-    Ok(Chunk { node, series, block: block::encode(&times, &columns)?, first, last })
+    Ok(Chunk { node, series, block: block::encode(&times, &columns)? })
 }
 
 /// All times in milliseconds, and all series over them.

@@ -9,10 +9,11 @@
 //! never changed; frames that come late make another one of the same window. The index is made anew from the chunks
 //! when it is damaged or missing. A chunk file without its last record is unfinished.
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, ChunkError};
 use super::index::{Cover, Entry, read_cover, read_index, write_cover, write_index};
+use super::rolled;
 use super::volume::{Contents, Volume, name_of};
-use crate::store::{Sample, SeriesId};
+use crate::store::{Bucket, Sample, SeriesId};
 use quorate_common::disk::Disk;
 use quorate_common::journal::{self, Journal, JournalError, Piece, parse_name, pieces};
 use quorate_common::model::node::NodeId;
@@ -26,6 +27,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 const CHUNK: u8 = 1;
 const END: u8 = 2;
+const ROLLED: u8 = 4;
 const LIST: u8 = 3;
 /// Longer files are not ours.
 pub const FILE_BYTES_MAX: u64 = 16 << 30;
@@ -151,26 +153,69 @@ impl Shelf {
         (from, to): (WallTime, WallTime),
         samples: &mut [Vec<Sample>],
     ) {
-        for volume in self.all().iter().filter(|volume| volume.contents.touches(from, to)) {
-            let Ok((_, entries)) = self.index(volume) else { continue };
-            for entry in entries.iter().filter(|entry| entry.node == node) {
-                let asked = entry.series.iter().any(|id| wanted.contains_key(id));
-                if asked && entry.first <= to && entry.last >= from {
-                    let read = self.chunk(volume, entry);
-                    let done = read.and_then(|chunk| chunk.samples(wanted, (from, to), samples).ok());
-                    if done.is_none() {
-                        self.tell_damage(&volume.path, entry.at);
-                    }
-                }
+        let all = self.all();
+        let raw = all.iter().filter(|volume| volume.contents.span().is_some());
+        for volume in raw.filter(|volume| volume.contents.touches(from, to)) {
+            self.each(volume, (node, wanted), (from, to), |chunk| chunk.samples(wanted, (from, to), samples));
+        }
+    }
+
+    /// Adds the buckets of some series of a node that begin from `from` to `to` to their lists, volume by volume.
+    pub fn read_rolled<'a>(
+        &self,
+        volumes: impl Iterator<Item = &'a Volume>,
+        (node, wanted): (NodeId, &HashMap<SeriesId, usize>),
+        range: (WallTime, WallTime),
+        lists: &mut [Vec<Bucket>],
+    ) {
+        for volume in volumes {
+            self.each(volume, (node, wanted), range, |chunk| rolled::buckets(chunk, wanted, range, lists));
+        }
+    }
+
+    /// Reads every chunk of a volume that has any of some series of a node between two moments.
+    fn each(
+        &self,
+        volume: &Volume,
+        (node, wanted): (NodeId, &HashMap<SeriesId, usize>),
+        (from, to): (WallTime, WallTime),
+        mut read: impl FnMut(&Chunk) -> Result<(), ChunkError>,
+    ) {
+        let Ok((_, entries)) = self.index(volume) else { return };
+        for entry in entries.iter().filter(|entry| entry.node == node) {
+            let is_asked = entry.series.iter().any(|id| wanted.contains_key(id));
+            if !is_asked || entry.first > to || entry.last < from {
+                continue;
+            }
+            if let Ok(Some(chunk)) = self.chunk(volume, entry)
+                && read(&chunk).is_err()
+            {
+                self.tell_damage(&volume.path, entry.at);
             }
         }
     }
 
-    fn chunk(&self, volume: &Volume, entry: &Entry) -> Option<Chunk> {
-        let bytes = usize::try_from(entry.bytes).ok().filter(|_| entry.bytes <= volume.bytes)?;
-        let content = self.disk.read_part(&volume.path, entry.at, bytes).ok()?;
-        let (kind, payload) = journal::record_at(&content, volume.salt, entry.at)?;
-        Chunk::read(payload).ok().filter(|chunk| kind == CHUNK && chunk.node == entry.node)
+    /// A chunk of a volume; `None` if it is damaged.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn chunk(&self, volume: &Volume, entry: &Entry) -> io::Result<Option<Chunk>> {
+        let Some(bytes) = usize::try_from(entry.bytes).ok().filter(|_| entry.bytes <= volume.bytes) else {
+            self.tell_damage(&volume.path, entry.at);
+            return Ok(None);
+        };
+        let content = match self.disk.read_part(&volume.path, entry.at, bytes) {
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+            content => content.unwrap_or_default(),
+        };
+        let record = journal::record_at(&content, volume.salt, entry.at);
+        let payload = record.filter(|(kind, _)| *kind == kind_of(volume.contents));
+        let chunk = payload.and_then(|(_, payload)| Chunk::read(payload).ok());
+        let chunk = chunk.filter(|chunk| chunk.node == entry.node);
+        if chunk.is_none() {
+            self.tell_damage(&volume.path, entry.at);
+        }
+        Ok(chunk)
     }
 
     /// What a file covers, and its chunks: from its index or, if that is damaged, from the chunks themselves.
@@ -190,7 +235,8 @@ impl Shelf {
         Ok((scan.cover.unwrap_or_default(), scan.entries))
     }
 
-    fn tell_damage(&self, path: &Path, at: u64) {
+    /// Something could not be read.
+    pub fn tell_damage(&self, path: &Path, at: u64) {
         self.damaged.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(file = %path.display(), at, "history is damaged here");
     }
@@ -217,8 +263,9 @@ impl Writing {
     /// The disk, or a chunk that is too long.
     pub fn push(&mut self, chunk: &Chunk) -> Result<(), JournalError> {
         let at = self.chunks.bytes();
-        self.chunks.push(CHUNK, &chunk.write())?;
-        self.entries.push(entry(chunk, at, self.chunks.bytes() - at));
+        self.chunks.push(kind_of(self.contents), &chunk.write())?;
+        // A chunk that cannot be read has no place in an index.
+        self.entries.extend(entry(chunk, at, self.chunks.bytes() - at).ok());
         self.chunks.write()
     }
 }
@@ -242,9 +289,18 @@ fn volume(writing: &Writing, index: &Journal) -> Volume {
     }
 }
 
-fn entry(chunk: &Chunk, at: u64, bytes: u64) -> Entry {
+fn entry(chunk: &Chunk, at: u64, bytes: u64) -> Result<Entry, ChunkError> {
     let series = chunk.series.iter().map(|(id, _)| *id).collect();
-    Entry { node: chunk.node, at, bytes, first: chunk.first, last: chunk.last, series }
+    let (first, last) = chunk.bounds()?;
+    Ok(Entry { node: chunk.node, at, bytes, first, last, series })
+}
+
+/// What records of a volume are called.
+fn kind_of(contents: Contents) -> u8 {
+    match contents {
+        Contents::Raw(..) => CHUNK,
+        Contents::Rolled(_) => ROLLED,
+    }
 }
 
 /// What a chunk file holds.
@@ -263,10 +319,13 @@ pub fn scan(content: &[u8], salt: u64) -> Scan {
     let mut scan = Scan::default();
     for piece in pieces(content, salt) {
         match piece {
-            Piece::Record { kind: CHUNK, payload, at } => match Chunk::read(payload) {
-                Ok(chunk) => scan.entries.push(entry(&chunk, at as u64, payload.len() as u64 + 13)),
-                Err(_) => scan.damaged += payload.len() as u64,
-            },
+            Piece::Record { kind: CHUNK | ROLLED, payload, at } => {
+                let bytes = payload.len() as u64;
+                match Chunk::read(payload).and_then(|chunk| entry(&chunk, at as u64, bytes + 13)) {
+                    Ok(entry) => scan.entries.push(entry),
+                    Err(_) => scan.damaged += bytes,
+                }
+            }
             Piece::Record { kind: END, payload, .. } => scan.cover = read_cover(payload).ok(),
             Piece::Record { payload, .. } => scan.damaged += payload.len() as u64,
             Piece::Damage { bytes, .. } => scan.damaged += bytes as u64,
@@ -292,9 +351,8 @@ mod tests {
     fn chunk(node: i64, id: u32) -> Chunk {
         let column = Column { form: Form::Integer, cells: vec![1, 5, 2], present: Vec::new() };
         let times = [1_000, 2_000, 4_000];
-        let (first, last) = super::super::chunk::bounds(&times);
         let block = block::encode(&times, &[column]).unwrap();
-        Chunk { node: NodeId(node), series: vec![(SeriesId(id), CellForm::COUNT)], block, first, last }
+        Chunk { node: NodeId(node), series: vec![(SeriesId(id), CellForm::COUNT)], block }
     }
 
     fn shelf() -> (MemoryDisk, Shelf) {

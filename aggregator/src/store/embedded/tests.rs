@@ -3,6 +3,7 @@
 use super::volume::Contents;
 use super::*;
 use crate::store::Column;
+use crate::store::{Sample, Select};
 use quorate_common::cell::{Encoder, Form, FrameHead, GroupId};
 use quorate_common::clock::Clock;
 use quorate_common::disk::{Disk, Fault, MemoryDisk, Operation};
@@ -38,6 +39,7 @@ impl Still {
 }
 
 mod classes;
+mod rollups;
 
 struct World {
     disk: MemoryDisk,
@@ -126,6 +128,8 @@ struct Feed {
     decoder: Decoder,
     row: Vec<i64>,
     groups: Vec<GroupId>,
+    /// Values begin again from here.
+    modulo: i64,
 }
 
 fn spec(n: u32) -> SeriesSpec {
@@ -141,8 +145,16 @@ impl Feed {
     fn on(store: &Embedded, (node, lane): (i64, Lane), order: u64) -> Feed {
         let (encoder, decoder) = (Encoder::new(), Decoder::new(1_000, 10));
         let epoch = Epoch { order, nonce: 9 };
-        let mut feed =
-            Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new(), groups: Vec::new() };
+        let mut feed = Feed {
+            node: NodeId(node),
+            lane,
+            epoch,
+            encoder,
+            decoder,
+            row: Vec::new(),
+            groups: Vec::new(),
+            modulo: i64::MAX,
+        };
         store.begin(feed.node, lane);
         feed.register(store, 1..SERIES + 1);
         feed
@@ -175,7 +187,7 @@ impl Feed {
     /// Frame `seq` of second `seq`.
     fn frame(&mut self, store: &Embedded, seq: u64) {
         let second = seq.cast_signed();
-        self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n);
+        self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n % self.modulo);
         let frame = self.encoder.encode(seq, Window::Short, &self.groups, &self.row, false).unwrap();
         let head = FrameHead { seq, predecessor: frame.predecessor, window: Window::Short };
         self.decoder.decode(head, &frame.groups, &frame.cells).unwrap();
@@ -403,20 +415,20 @@ fn the_oldest_goes_by_age_and_by_size_and_its_names_go_too() {
         world.store.begin(feed.node, feed.lane);
     }
     assert!(world.commit());
-    assert!(world.keep_up(1_000));
-    assert_eq!(world.names("chunks-").len(), 3);
-    world.config.system = Period::from_secs(500);
+    assert!(world.keep_up(1_000) && world.keep_up(20_000));
+    assert_eq!((world.names("chunks-short-").len(), world.names("chunks-minutes-").len()), (3, 1));
+    world.config.system = Period::from_secs(19_500);
     let mut world = world.restart();
-    assert!(world.keep_up(1_000));
-    assert_eq!(world.names("chunks-").len(), 2);
+    assert!(world.keep_up(20_000));
+    assert_eq!(world.names("chunks-short-").len(), 2);
     assert_eq!((world.seconds(NodeId(1)).len(), world.seconds(NodeId(2)).len()), (0, 19));
     assert_eq!(world.store.deletions().aged.files, 1);
     world.config = Config { size_max: Size::from_bytes(1), ..Config::default() };
     let world = world.restart();
-    assert!(world.keep_up(1_000));
+    assert!(world.keep_up(20_000));
     assert_eq!((world.names("chunks-").len(), world.names("index-").len()), (0, 0));
-    assert_eq!((world.store.deletions().aged.files, world.store.deletions().crowded.files), (0, 2));
-    assert!(world.keep_up(1_000 + 200_000));
+    assert_eq!((world.store.deletions().aged.files, world.store.deletions().crowded.files), (0, 3));
+    assert!(world.keep_up(20_000 + 200_000));
     assert_eq!(world.store.find(NodeId(1), &|_| true), [], "a series in no window goes");
 }
 

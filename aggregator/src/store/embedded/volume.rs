@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   chunks-<window>-<start>-<class>-<order>-<salt>.qj1          samples of a window and class
+//!   chunks-<minutes|hours>-<start>-<order>-<salt>.qj1           buckets of a period
 //!   index-<as above, to the order>-<bytes>-<salt>.qj1           where each chunk of it is
 //! ```
 //!
 //! Orders count up over all volumes: whatever has a higher one was made later.
 
+use super::period::Period;
 use super::window::Span;
 use quorate_common::journal::parse_name;
 use quorate_common::model::series::SeriesClass;
@@ -23,10 +25,12 @@ const INDEX: &str = "index";
 pub enum Contents {
     /// Samples of all series of one class in one window.
     Raw(Span, SeriesClass),
+    /// Buckets of all series in one period; of those of some nodes, if there are other volumes of it.
+    Rolled(Period),
 }
 
 /// A chunk file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Volume {
     /// What it holds.
     pub contents: Contents,
@@ -45,10 +49,11 @@ pub struct Volume {
 }
 
 impl Contents {
-    /// The window of its samples.
+    /// The window of its samples; `None` if it has none.
     pub fn span(self) -> Option<Span> {
         match self {
             Contents::Raw(span, _) => Some(span),
+            Contents::Rolled(_) => None,
         }
     }
 
@@ -56,6 +61,7 @@ impl Contents {
     pub fn start(self) -> WallTime {
         match self {
             Contents::Raw(span, _) => span.start(),
+            Contents::Rolled(period) => period.start(),
         }
     }
 
@@ -63,6 +69,7 @@ impl Contents {
     pub fn end(self) -> WallTime {
         match self {
             Contents::Raw(span, _) => span.end(),
+            Contents::Rolled(period) => period.end(),
         }
     }
 
@@ -74,6 +81,7 @@ impl Contents {
     fn stem(self, what: &str) -> String {
         match self {
             Contents::Raw(span, class) => format!("{}-{class}", span.stem(what)),
+            Contents::Rolled(period) => period.stem(what),
         }
     }
 
@@ -89,6 +97,9 @@ impl Contents {
 
     /// What [`Contents::stem`] wrote, and what stands behind it.
     fn parse<'a>(stem: &'a str, what: &str) -> Option<(Contents, &'a str)> {
+        if let Some((period, rest)) = Period::parse(stem, what) {
+            return Some((Contents::Rolled(period), rest));
+        }
         let (span, rest) = Span::parse(stem, what)?;
         let (class, rest) = rest.split_once('-')?;
         Some((Contents::Raw(span, class.parse().ok()?), rest))
@@ -125,13 +136,15 @@ impl Volume {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Resolution;
     use quorate_common::model::series::Window;
 
     #[test]
     fn names_are_read_back() {
         let span = Span::of(Window::Medium, WallTime(-1));
-        for class in SeriesClass::ALL {
-            let contents = Contents::Raw(span, *class);
+        let rolled = Period::of(Resolution::Hour, WallTime(-1));
+        let raw = SeriesClass::ALL.iter().map(|class| Contents::Raw(span, *class));
+        for contents in raw.chain([Contents::Rolled(rolled)]) {
             let name = format!("{}-00000000000000ff.qj1", contents.chunks_stem(7));
             assert_eq!(parse_chunks(name.as_ref()), Some((contents, 7, 255)), "{name}");
             let name = format!("{}-00000000000000ff.qj1", contents.index_stem(7, 99));
@@ -140,7 +153,11 @@ mod tests {
             assert!(contents.touches(WallTime(-1), WallTime(-1)));
             assert!(!contents.touches(contents.end(), WallTime(i64::MAX)));
         }
-        for name in ["chunks-short-300-7-00000000000000ff.qj1", "chunks-short-300-system-7.qj1"] {
+        for name in [
+            "chunks-short-300-7-00000000000000ff.qj1",
+            "chunks-short-300-system-7.qj1",
+            "chunks-hours-7-1.qj1",
+        ] {
             assert_eq!(parse_chunks(name.as_ref()), None, "{name}");
         }
     }

@@ -53,6 +53,7 @@ fn each_class_has_a_file_of_its_own() {
         .iter()
         .map(|volume| match volume.contents {
             Contents::Raw(_, class) => class,
+            Contents::Rolled(_) => panic!("nothing is rolled up yet"),
         })
         .collect();
     assert_eq!(found, CLASSES, "and the shelf knows");
