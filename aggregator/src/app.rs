@@ -24,7 +24,6 @@ use crate::serve::admin::Admin;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
-use crate::store::embedded;
 use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
 use history::History;
@@ -221,7 +220,7 @@ async fn build(
     let State { paths, registry, lock } = State::open(&config).await?;
     let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
-    let history = History::open(&paths.history, embedded::Config::default(), own).await?;
+    let history = History::open(&paths.history, settings.config.history, own).await?;
     let (live, store) = (Arc::new(Newest::default()), history.store.clone());
     let (agents, agents_task) = Agents::new(store.clone());
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);

@@ -122,7 +122,8 @@ impl Intake {
             let id = admit.then(|| self.place.store.intern(self.place.node, spec));
             columns.push(Column { id, form: spec.metric.form, group: group.group });
         }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
+        let (class, first) = (group.class, group.first_index);
+        let new = NewColumns { group: group.group, window, class, first, columns };
         self.place.store.register(self.place.node, self.place.lane, &new);
         Ok(new)
     }

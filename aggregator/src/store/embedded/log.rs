@@ -184,6 +184,12 @@ impl Log {
         Some(Batch { names, parts, lesson: gathered.flying.clone() })
     }
 
+    /// The files that take records now, and the number that the next will have.
+    pub fn numbers(&self) -> (Vec<FileNumber>, FileNumber) {
+        let gathered = self.lock();
+        (gathered.files.values().copied().collect(), gathered.next)
+    }
+
     /// What was taken last is durable, and its ledgers know.
     pub fn land(&self) {
         self.lock().flying = Arc::default();

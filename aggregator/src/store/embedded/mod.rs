@@ -3,33 +3,41 @@
 //! Each node has its own history behind its own lock, held for the time of one call and never across an
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
+mod build;
 mod chunk;
+mod config;
 mod dictionary;
 mod engine;
 mod history;
+mod index;
 mod layout;
 mod ledgers;
 mod log;
 mod open;
+mod period;
 mod record;
 mod replay;
+mod retain;
+mod rolled;
+mod rollup;
 mod run;
 mod seal;
 mod segment;
+mod select;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod window;
 mod writer;
 
-pub use engine::Config;
+pub use config::Config;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use retain::{Deletions, Tally};
 pub use run::Running;
 
-use super::{
-    Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket,
-};
+use super::{Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, SeriesId, Ticket};
 use engine::Engine;
 use history::History;
 use ledgers::Ledgers;
@@ -67,6 +75,16 @@ impl Embedded {
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
+    }
+
+    /// What retention has deleted since the start.
+    pub fn deletions(&self) -> Deletions {
+        self.engine.as_ref().map_or_else(Deletions::default, |engine| *engine.deletions())
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.engine.as_ref().map_or(0, Engine::bytes)
     }
 
     fn log(&self) -> Option<&Log> {
@@ -212,31 +230,5 @@ impl Append for Embedded {
         engine.log.name(&record);
         self.known(node).into_iter().for_each(|(epoch, _)| self.end(node, epoch));
         self.note(&record, Learned::Forgotten(node));
-    }
-}
-
-impl Select for Embedded {
-    fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)> {
-        let Some(history) = self.get(node) else { return Vec::new() };
-        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.dictionary.find(matches)
-    }
-
-    fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
-        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
-        let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-        let Some(history) = self.get(node) else { return samples };
-        // Segments are shared, so the lock is held for the copying of a list and not for the decoding.
-        let segments = history.lock().unwrap_or_else(PoisonError::into_inner).segments(from, to);
-        segments.iter().for_each(|segment| segment.read(&wanted, (from, to), &mut samples));
-        if let Some(engine) = &self.engine {
-            engine.shelf.read(node, &wanted, (from, to), &mut samples);
-        }
-        for list in &mut samples {
-            list.sort_by_key(|sample| sample.at);
-            // What was kept, not acknowledged and sent again is there twice.
-            list.dedup_by_key(|sample| sample.at);
-        }
-        samples
     }
 }
