@@ -15,6 +15,7 @@ mod host;
 mod ingest;
 mod load;
 mod meter;
+mod outage;
 mod peer;
 mod record;
 mod replay;
@@ -86,6 +87,9 @@ struct Flags {
     rename: Vec<(String, String)>,
     #[command(flatten)]
     replay: ReplayFlags,
+    /// How long the outage of `--part outage` is.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
+    hours: u32,
     /// Where the figures are written to.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
@@ -125,6 +129,8 @@ enum Part {
     Swarm,
     /// How soon a lost node is told.
     Detect,
+    /// A day in the journal of a node, and how soon it is sent.
+    Outage,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -193,6 +199,13 @@ async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Resu
     }
     if is_asked(Part::Swarm) {
         figures.extend(swarm(flags, program, core).await?);
+    }
+    if is_asked(Part::Outage) {
+        let (aggregator, recording) = (program.to_owned(), flags.replay.recording.clone());
+        let plan = outage::Plan { aggregator, recording, hours: flags.hours };
+        let outcome = outage::measure(&plan).await.context("the outage failed")?;
+        println!("outage: {outcome}; load of the machine: {}", machine_load()?);
+        figures.extend(outcome.figures());
     }
     if is_asked(Part::Detect) {
         let programs = Programs {

@@ -105,7 +105,8 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     let mut feeds = Vec::new();
     let mut watched = Vec::new();
     for Stretch { node, meter, tally, rounds, player } in stretches {
-        feeds.push(tokio::spawn(feed(player, rounds, begin, plan.settle + plan.window)));
+        let clock = Arc::new(SystemClock);
+        feeds.push(tokio::spawn(feed(player, rounds, (begin, clock), plan.settle + plan.window)));
         watched.push((node, meter, tally));
     }
     let look = || watched.iter().map(|(_, meter, tally)| (tally.borrow().clone(), meter.bytes())).collect();
@@ -176,7 +177,7 @@ async fn stretch(from: Enrolled, server: &Server, shutdown: &Shutdown) -> anyhow
 }
 
 /// Sampling that samples nothing: nobody asks for it, and a sender cannot be without.
-fn idle(shutdown: &Shutdown) -> anyhow::Result<sample::Sampling> {
+pub fn idle(shutdown: &Shutdown) -> anyhow::Result<sample::Sampling> {
     let disabled = sample::collectors(&sample::Config::default(), Path::new("/"));
     let disabled = disabled.iter().map(|one| one.name().to_owned()).collect();
     let config = sample::Config { interval_ms: 60_000, disabled, ..sample::Config::default() };
@@ -186,18 +187,18 @@ fn idle(shutdown: &Shutdown) -> anyhow::Result<sample::Sampling> {
 }
 
 /// Sends rounds when they are due, the first at `begin`, and gives what the aggregator must show after them.
-async fn feed(
+pub async fn feed(
     mut player: Player,
     rounds: mpsc::Sender<Round>,
-    begin: BootTime,
+    (begin, clock): (BootTime, Arc<dyn Clock>),
     ticks: u32,
 ) -> anyhow::Result<Values> {
     let mut shift = None;
     let mut sampled = BTreeSet::new();
     for _ in 0..ticks {
         let mut round = player.next().context("the recording ends before the stretch")??;
-        round.at = shift.get_or_insert_with(|| Shift::to(begin, round.at)).apply(round.at);
-        until(round.at.boot).await;
+        round.at = shift.get_or_insert_with(|| Shift::to(begin, round.at, &*clock)).apply(round.at);
+        tokio::time::sleep(round.at.boot.since(clock.now().boot)).await;
         sampled.extend(round.sampled.iter().copied());
         rounds.send(round).await.context("sending has ended")?;
     }
@@ -214,22 +215,23 @@ async fn feed(
 
 /// How far the recording's clocks are from ours.
 #[derive(Clone, Copy, Debug)]
-struct Shift {
+pub struct Shift {
     boot_ns: u64,
     wall_ns: i64,
 }
 
 impl Shift {
     /// So that the second in which the first tick was recorded begins at `begin`; the walls agree now.
-    fn to(begin: BootTime, first: Now) -> Shift {
+    pub fn to(begin: BootTime, first: Now, clock: &dyn Clock) -> Shift {
         let boot_ns = begin.0.wrapping_sub(first.boot.0 / SECOND_NS * SECOND_NS);
-        let now = SystemClock.now();
+        let now = clock.now();
         let wall_now = now.wall.0 - now.boot.0.cast_signed();
         let wall_then = first.wall.0 - first.boot.0.wrapping_add(boot_ns).cast_signed();
         Shift { boot_ns, wall_ns: wall_now - wall_then }
     }
 
-    fn apply(self, at: Now) -> Now {
+    /// A moment of the recording on our clocks.
+    pub fn apply(self, at: Now) -> Now {
         Now { boot: BootTime(at.boot.0.wrapping_add(self.boot_ns)), wall: WallTime(at.wall.0 + self.wall_ns) }
     }
 }
