@@ -4,6 +4,7 @@
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
 mod build;
+mod cache;
 mod chunk;
 mod config;
 mod dictionary;
@@ -17,6 +18,7 @@ mod open;
 mod period;
 mod record;
 mod replay;
+mod reserve;
 mod retain;
 mod rolled;
 mod rollup;
@@ -27,6 +29,7 @@ mod select;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod volume;
 mod window;
 mod writer;
@@ -35,6 +38,7 @@ pub use config::Config;
 pub use engine::Commits;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use reserve::ReserveState;
 pub use retain::{Deletions, Tally};
 pub use run::Running;
 
@@ -92,6 +96,11 @@ impl Embedded {
     /// Bytes of everything on the disk.
     pub fn disk_bytes(&self) -> u64 {
         self.engine.as_ref().map_or(0, Engine::bytes)
+    }
+
+    /// What has become of the room that is kept for a full disk; `None` if nothing is on disk.
+    pub fn reserve(&self) -> Option<ReserveState> {
+        self.engine.as_ref().map(|engine| engine.reserve.state())
     }
 
     fn log(&self) -> Option<&Log> {

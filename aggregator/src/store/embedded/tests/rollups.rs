@@ -123,7 +123,7 @@ fn buckets_outlive_samples_and_hours_outlive_minutes() {
     assert!(world.keep_up(SECOND_END_S + 3_000) && world.keep_up(SECOND_END_S + 3_500));
     assert_eq!(world.names("chunks-minutes-").len(), 2);
     let [minutes, hours] = [Resolution::Minute, Resolution::Hour].map(|of| rolled(&world, 1, of));
-    assert_eq!((minutes[0].len(), hours[3].len(), hours[3][1].count), (267, 5, 90));
+    assert_eq!((minutes[0].len(), hours[3].len(), hours[3][1].count), (267, 6, 90));
 
     world.config.system = Period::from_secs(100);
     let mut world = world.restart();
