@@ -26,6 +26,9 @@ pub trait Disk: Send + Sync + 'static {
     /// How many bytes the file has.
     fn length(&self, path: &Path) -> io::Result<u64>;
 
+    /// Bytes that files of a directory may still take.
+    fn free(&self, directory: &Path) -> io::Result<u64>;
+
     /// Replaces the file: after a power cut either the old or the new content is there. Survives.
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
@@ -68,6 +71,11 @@ impl Disk for SystemDisk {
 
     fn length(&self, path: &Path) -> io::Result<u64> {
         Ok(fs::metadata(path)?.len())
+    }
+
+    fn free(&self, directory: &Path) -> io::Result<u64> {
+        let all = rustix::fs::statvfs(directory)?;
+        Ok(all.f_bavail.saturating_mul(all.f_frsize))
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

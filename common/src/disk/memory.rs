@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Disk::read`], [`Disk::read_part`], [`Disk::length`] and [`Disk::list`].
+    /// [`Disk::read`], [`Disk::read_part`], [`Disk::length`], [`Disk::free`] and [`Disk::list`].
     Read,
     /// [`Disk::write_atomic`], [`Disk::create_exclusive`] and [`Disk::append`].
     Write,
@@ -132,6 +132,10 @@ impl Disk for MemoryDisk {
     fn length(&self, path: &Path) -> io::Result<u64> {
         let state = self.enter(Operation::Read)?;
         Ok(state.files.get(path).ok_or(io::ErrorKind::NotFound)?.len() as u64)
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.enter(Operation::Read)?.room(0) as u64)
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -21,6 +21,11 @@ fn check(disk: &dyn Disk, directory: &Path) {
     for (at, bytes) in [(3, 2), (9, 1)] {
         assert_eq!(disk.read_part(&path("b"), at, bytes).unwrap_err().kind(), END);
     }
+    assert_eq!(
+        (disk.length(&path("b")).unwrap(), disk.length(&path("c")).map_err(|error| error.kind())),
+        (4, Err(io::ErrorKind::NotFound))
+    );
+    assert!(disk.free(directory).unwrap() > 4);
     assert_eq!(disk.list(directory).unwrap(), ["a", "b"]);
     disk.remove(&path("a")).unwrap();
     assert_eq!(kind(disk.remove(&path("a"))), io::ErrorKind::NotFound);

@@ -21,6 +21,8 @@ pub struct Config {
     /// Most of everything on disk. Above it the oldest file goes: of processes first, then of others, then of the
     /// host, and roll-ups last.
     pub size_max: Size,
+    /// Room that is taken on the disk and given back when it is full, so that history can be sealed and deleted then.
+    pub reserve: Size,
 }
 
 const DAY_S: u64 = 86_400;
@@ -35,6 +37,7 @@ impl Default for Config {
             minutes: days(90),
             hours: days(730),
             size_max: Size::from_bytes(50 << 30),
+            reserve: Size::from_bytes(32 << 20),
         }
     }
 }
@@ -43,6 +46,8 @@ impl Default for Config {
 const PERIOD_MS: RangeInclusive<u64> = 3_600_000..=20 * 365 * DAY_S * 1_000;
 /// Less than this the log alone may need.
 const SIZE_BYTES: RangeInclusive<u64> = 256 << 20..=1 << 60;
+/// Less than this does not hold a sealed window.
+const RESERVE_BYTES: RangeInclusive<u64> = 1 << 20..=1 << 30;
 
 impl Config {
     /// How long samples of a class are kept.
@@ -55,7 +60,7 @@ impl Config {
     }
 
     /// Every key, its value in milliseconds or bytes, and what it may be.
-    pub fn bounds(&self) -> [(&'static str, u64, RangeInclusive<u64>); 6] {
+    pub fn bounds(&self) -> [(&'static str, u64, RangeInclusive<u64>); 7] {
         let period = |key, period: Period| (key, period.as_millis(), PERIOD_MS);
         [
             period("history.system", self.system),
@@ -64,6 +69,7 @@ impl Config {
             period("history.minutes", self.minutes),
             period("history.hours", self.hours),
             ("history.size_max", self.size_max.bytes(), SIZE_BYTES),
+            ("history.reserve", self.reserve.bytes(), RESERVE_BYTES),
         ]
     }
 }

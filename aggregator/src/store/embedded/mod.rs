@@ -4,6 +4,7 @@
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
 mod build;
+mod cache;
 mod chunk;
 mod config;
 mod dictionary;
@@ -17,6 +18,7 @@ mod open;
 mod period;
 mod record;
 mod replay;
+mod reserve;
 mod retain;
 mod rolled;
 mod rollup;
@@ -27,6 +29,7 @@ mod select;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod volume;
 mod window;
 mod writer;
@@ -34,6 +37,7 @@ mod writer;
 pub use config::Config;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use reserve::ReserveState;
 pub use retain::{Deletions, Tally};
 pub use run::Running;
 
@@ -85,6 +89,11 @@ impl Embedded {
     /// Bytes of everything on the disk.
     pub fn disk_bytes(&self) -> u64 {
         self.engine.as_ref().map_or(0, Engine::bytes)
+    }
+
+    /// What has become of the room that is kept for a full disk; `None` if nothing is on disk.
+    pub fn reserve(&self) -> Option<ReserveState> {
+        self.engine.as_ref().map(|engine| engine.reserve.state())
     }
 
     fn log(&self) -> Option<&Log> {

@@ -11,6 +11,7 @@ use super::history::History;
 use super::index::Cover;
 use super::log::{FileNumber, Log};
 use super::replay::{Found, Replay, Report};
+use super::reserve::Reserve;
 use super::shelf::{FILE_BYTES_MAX, Shelf, scan};
 use super::volume::{Contents, Volume, name_of, parse_chunks, parse_index};
 use super::window::Span;
@@ -95,10 +96,11 @@ impl Embedded {
         opening.journals(&names)?;
         let Opening { shelf, replay, left, next, .. } = opening;
         let (report, ledgers, found) = replay.finish();
-        let [for_writer, for_upkeep] = dice;
+        let [for_writer, mut for_upkeep] = dice;
+        let reserve = Reserve::new(disk.clone(), directory, config.reserve.bytes(), &mut *for_upkeep);
         let durable: Durable = Arc::new(Mutex::new(ledgers));
         let writer = Writer::new(disk, directory, for_writer, durable.clone(), left);
-        let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep };
+        let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep, reserve };
         let engine = Engine::new(config, parts);
         Ok((Embedded { nodes: histories(found), engine: Some(engine), ..Embedded::default() }, report))
     }

@@ -124,7 +124,7 @@ impl Engine {
                     stretches.push((contents.start(), WallTime(contents.end().0.saturating_sub(1))));
                 }
                 Fresh::Late(volume) => {
-                    let Ok((_, entries)) = self.shelf.index(&volume) else { continue };
+                    let Ok(entries) = self.shelf.entries(&volume) else { continue };
                     let of_node = entries.iter().filter(|entry| entry.node == node);
                     stretches.extend(of_node.map(|entry| (entry.first, entry.last)));
                 }

@@ -9,6 +9,7 @@
 //! never changed; frames that come late make another one of the same window. The index is made anew from the chunks
 //! when it is damaged or missing. A chunk file without its last record is unfinished.
 
+use super::cache::{CACHE_BYTES_MAX, Cache};
 use super::chunk::{Chunk, ChunkError};
 use super::index::{Cover, Entry, read_cover, read_index, write_cover, write_index};
 use super::rolled;
@@ -39,6 +40,8 @@ pub struct Shelf {
     volumes: RwLock<Vec<Arc<Volume>>>,
     /// The order of the next volume.
     next: AtomicU64,
+    /// For those who read.
+    cache: Cache,
     /// Chunks and indices that could not be read.
     damaged: AtomicU64,
 }
@@ -55,7 +58,8 @@ impl Shelf {
     /// An empty one.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Shelf {
         let (volumes, next, damaged) = Default::default();
-        Shelf { disk, directory: directory.to_owned(), volumes, next, damaged }
+        let (directory, cache) = (directory.to_owned(), Cache::new(CACHE_BYTES_MAX));
+        Shelf { disk, directory, volumes, next, cache, damaged }
     }
 
     /// The order for volumes that are written now.
@@ -140,6 +144,13 @@ impl Shelf {
         self.volumes.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The chunk files that have samples of a stretch of time.
+    fn raw(&self, from: WallTime, to: WallTime) -> Vec<Arc<Volume>> {
+        let volumes = self.volumes.read().unwrap_or_else(PoisonError::into_inner);
+        let raw = volumes.iter().filter(|volume| volume.contents.span().is_some());
+        raw.filter(|volume| volume.contents.touches(from, to)).cloned().collect()
+    }
+
     /// Chunks and indices that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.damaged.load(Ordering::Relaxed)
@@ -153,10 +164,10 @@ impl Shelf {
         (from, to): (WallTime, WallTime),
         samples: &mut [Vec<Sample>],
     ) {
-        let all = self.all();
-        let raw = all.iter().filter(|volume| volume.contents.span().is_some());
-        for volume in raw.filter(|volume| volume.contents.touches(from, to)) {
-            self.each(volume, (node, wanted), (from, to), |chunk| chunk.samples(wanted, (from, to), samples));
+        for volume in self.raw(from, to) {
+            self.each(&volume, (node, wanted), (from, to), |chunk| {
+                chunk.samples(wanted, (from, to), samples)
+            });
         }
     }
 
@@ -181,7 +192,7 @@ impl Shelf {
         (from, to): (WallTime, WallTime),
         mut read: impl FnMut(&Chunk) -> Result<(), ChunkError>,
     ) {
-        let Ok((_, entries)) = self.index(volume) else { return };
+        let Ok(entries) = self.entries(volume) else { return };
         for entry in entries.iter().filter(|entry| entry.node == node) {
             let is_asked = entry.series.iter().any(|id| wanted.contains_key(id));
             if !is_asked || entry.first > to || entry.last < from {
@@ -218,6 +229,19 @@ impl Shelf {
         Ok(chunk)
     }
 
+    /// The chunks of a file, for those who ask again and again.
+    ///
+    /// # Errors
+    /// The disk.
+    pub fn entries(&self, volume: &Volume) -> io::Result<Arc<Vec<Entry>>> {
+        if let Some(entries) = self.cache.get(volume) {
+            return Ok(entries);
+        }
+        let entries = Arc::new(self.index(volume)?.1);
+        self.cache.put(volume, entries.clone());
+        Ok(entries)
+    }
+
     /// What a file covers, and its chunks: from its index or, if that is damaged, from the chunks themselves.
     ///
     /// # Errors
@@ -250,6 +274,7 @@ impl Shelf {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|other| other.path != volume.path);
+        self.cache.forget(volume);
         // The chunks first: an index alone is nothing.
         self.disk.remove(&volume.path)?;
         volume.index.as_ref().map_or(Ok(()), |index| self.disk.remove(index))
@@ -401,6 +426,7 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x10;
                 disk.write_atomic(path, &damaged).unwrap();
+                shelf.cache.forget(&volume);
                 for node in 1..=3 {
                     let entry = &entries[node as usize - 1];
                     let hit = *path != index && (entry.at..entry.at + entry.bytes).contains(&(at as u64));

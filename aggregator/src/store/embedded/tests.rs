@@ -41,6 +41,7 @@ impl Still {
 }
 
 mod classes;
+mod full;
 mod rollups;
 
 struct World {
@@ -54,7 +55,8 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
-        World::on(MemoryDisk::default(), Arc::default(), Config::default(), seed)
+        let reserve = Size::from_bytes(4_096);
+        World::on(MemoryDisk::default(), Arc::default(), Config { reserve, ..Config::default() }, seed)
     }
 
     fn on(disk: MemoryDisk, clock: Arc<Still>, config: Config, seed: u64) -> World {
@@ -449,7 +451,7 @@ fn the_oldest_goes_by_age_and_by_size_and_its_names_go_too() {
     assert_eq!(world.names("chunks-short-").len(), 2);
     assert_eq!((world.seconds(NodeId(1)).len(), world.seconds(NodeId(2)).len()), (0, 19));
     assert_eq!(world.store.deletions().aged.files, 1);
-    world.config = Config { size_max: Size::from_bytes(1), ..Config::default() };
+    world.config = Config { size_max: Size::from_bytes(1), ..world.config };
     let world = world.restart();
     assert!(world.keep_up(20_000));
     assert_eq!((world.names("chunks-").len(), world.names("index-").len()), (0, 0));

@@ -17,6 +17,7 @@ use quorate_common::disk::Disk;
 use quorate_common::journal::{Journal, JournalError};
 use quorate_common::rng::Rng;
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -100,17 +101,26 @@ impl Writer {
                 batch.lesson.iter().for_each(|(_, learned)| durable.learn(*learned));
                 Ok(())
             }
-            Err(source) => {
-                let files: Vec<FileNumber> = batch.parts.keys().copied().collect();
-                files.iter().for_each(|number| self.abandon(*number));
-                Err(CommitError { files, source })
-            }
+            Err(source) => Err(self.over(&batch, source)),
         }
     }
 
     /// All log files that are there.
     pub fn numbers(&self) -> impl Iterator<Item = FileNumber> {
         self.paths.keys().copied()
+    }
+
+    /// Does not make a batch durable, for there is no room. All files that it is for are over.
+    pub fn refuse(&mut self, mut batch: Batch) -> CommitError {
+        self.unnamed.append(&mut batch.names);
+        let (path, source) = (self.directory.clone(), io::ErrorKind::StorageFull.into());
+        self.over(&batch, JournalError::Disk { what: "write in", path, source })
+    }
+
+    fn over(&mut self, batch: &Batch, source: JournalError) -> CommitError {
+        let files: Vec<FileNumber> = batch.parts.keys().copied().collect();
+        files.iter().for_each(|number| self.abandon(*number));
+        CommitError { files, source }
     }
 
     /// The windows that have log files.
