@@ -2,10 +2,12 @@
 
 use super::language::{Case, Message, When};
 use super::memory::Memory;
-use super::series;
-use quorate_aggregator::query::promql::cell::{is_absent, is_histogram};
+use super::series::{self, Point};
+use quorate_aggregator::query::promql::cell::is_absent;
+use quorate_aggregator::query::promql::native::{Bucket, Hint};
 use quorate_aggregator::query::promql::{
-    Answer, Budget, Data, Error, Grid, LabelSet, Limits, Options, Query, evaluate,
+    Answer, Budget, Data, Error, Grid, Histograms, LabelSet, Limits, NativeHistogram, Options, Query,
+    evaluate,
 };
 use regex::Regex;
 use std::collections::BTreeSet;
@@ -13,13 +15,12 @@ use std::collections::BTreeSet;
 /// How a case ended.
 pub enum Verdict {
     Passed,
-    Skipped,
     Failed(String),
 }
 
 type Check = Result<(), String>;
 /// Labels with what there is at each time.
-type Found = Vec<(LabelSet, Vec<Option<f64>>)>;
+type Found = Vec<(LabelSet, Vec<Option<Point>>)>;
 
 pub fn judge(case: &Case, memory: &Memory) -> Verdict {
     match check(case, ask(case, memory)) {
@@ -57,7 +58,7 @@ fn check(case: &Case, answer: Result<Answer, Error>) -> Check {
             let (warnings, infos) = (&answer.notes.warnings, &answer.notes.infos);
             check_notes("warning", &expected.warns, expected.has_no_warning, warnings)?;
             check_notes("info", &expected.informs, expected.has_no_info, infos)?;
-            check_data(case, &answer.data)
+            check_data(case, &answer.data, &answer.histograms)
         }
     }
 }
@@ -80,7 +81,12 @@ fn check_notes(kind: &str, expected: &[Message], has_none: bool, notes: &BTreeSe
     }
 }
 
-fn check_data(case: &Case, data: &Data) -> Check {
+/// What a value of an answer stands for.
+fn point(value: f64, histograms: &Histograms) -> Point {
+    histograms.get(value).map_or(Point::Float(value), |own| Point::Histogram(own.clone()))
+}
+
+fn check_data(case: &Case, data: &Data, histograms: &Histograms) -> Check {
     let expected = &case.expected;
     match data {
         Data::Text(text) => match expected.text.as_ref() == Some(text) {
@@ -98,14 +104,16 @@ fn check_data(case: &Case, data: &Data) -> Check {
                 if let Some(stray) = samples.iter().find(|sample| !times.contains(&sample.at_ms)) {
                     return Err(format!("{labels} has a sample at {}", stray.at_ms));
                 }
-                let at =
-                    |time: &i64| samples.iter().find(|sample| sample.at_ms == *time).map(|own| own.value);
+                let at = |time: &i64| {
+                    let sample = samples.iter().find(|sample| sample.at_ms == *time);
+                    sample.map(|own| point(own.value, histograms))
+                };
                 found.push((labels.clone(), times.iter().map(at).collect()));
             }
             check_series(case, found)
         }
         Data::Vector(series) => {
-            let present = |value: &f64| (!is_absent(*value)).then_some(*value);
+            let present = |value: &f64| (!is_absent(*value)).then(|| point(*value, histograms));
             let own = series.iter().map(|own| (own.labels.clone(), own.values.iter().map(present).collect()));
             check_series(case, own.collect())
         }
@@ -121,7 +129,7 @@ fn check_scalar(case: &Case, values: &[f64]) -> Check {
             false => Err(format!("is {values:?}")),
         };
     }
-    let found = vec![(LabelSet::default(), values.iter().copied().map(Some).collect())];
+    let found = vec![(LabelSet::default(), values.iter().map(|value| Some(Point::Float(*value))).collect())];
     check_series(case, found)
 }
 
@@ -141,7 +149,8 @@ fn check_series(case: &Case, found: Found) -> Check {
         let Some((_, own)) = own else { return Err(format!("no {labels} in {}", show(&found))) };
         let is_same = own.len() == values.len()
             && own.iter().zip(values).all(|(own, value)| match (own, value) {
-                (Some(own), Some(value)) => is_close(*own, *value),
+                (Some(Point::Float(own)), Some(Point::Float(value))) => is_close(*own, *value),
+                (Some(Point::Histogram(own)), Some(Point::Histogram(value))) => is_alike(own, value),
                 (None, None) => true,
                 _ => false,
             });
@@ -158,9 +167,6 @@ fn show(found: &Found) -> String {
 
 /// Whether two numbers differ by no more than a millionth of their size.
 fn is_close(own: f64, expected: f64) -> bool {
-    if is_histogram(own) || is_histogram(expected) {
-        return own.to_bits() == expected.to_bits();
-    }
     if own.is_nan() || expected.is_nan() || own == expected {
         return own.is_nan() && expected.is_nan() || own == expected;
     }
@@ -169,4 +175,28 @@ fn is_close(own: f64, expected: f64) -> bool {
         return distance < 1e-6 * f64::MIN_POSITIVE;
     }
     distance / sum.min(f64::MAX) < 1e-6
+}
+
+/// Whether two native histograms are close in all their numbers. A hint is asked for only where one is stated.
+fn is_alike(own: &NativeHistogram, expected: &NativeHistogram) -> bool {
+    own.schema == expected.schema
+        && own.bounds == expected.bounds
+        && own.zero_threshold == expected.zero_threshold
+        && is_close(own.count, expected.count)
+        && is_close(own.sum, expected.sum)
+        && is_close(own.zero_count, expected.zero_count)
+        && are_alike(&own.positive, &expected.positive)
+        && are_alike(&own.negative, &expected.negative)
+        && (expected.hint == Hint::Unknown || own.hint == expected.hint)
+}
+
+/// Whether buckets are the same; those that are empty do not matter.
+fn are_alike(own: &[Bucket], expected: &[Bucket]) -> bool {
+    let filled = |buckets: &[Bucket]| -> Vec<Bucket> {
+        buckets.iter().copied().filter(|bucket| bucket.count != 0.0).collect()
+    };
+    let (own, expected) = (filled(own), filled(expected));
+    let mut pairs = own.iter().zip(&expected);
+    own.len() == expected.len()
+        && pairs.all(|(own, other)| own.index == other.index && is_close(own.count, other.count))
 }

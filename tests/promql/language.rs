@@ -49,12 +49,6 @@ pub struct Case {
     pub expected: Expected,
 }
 
-impl Case {
-    pub fn expects_histogram(&self) -> bool {
-        self.expected.lines.iter().any(|line| line.contains("{{"))
-    }
-}
-
 /// All commands of a script.
 pub fn parse(text: &str) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();

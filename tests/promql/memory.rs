@@ -1,51 +1,89 @@
 //! The series of a script, in memory.
 
-use super::series;
-use quorate_aggregator::query::promql::{LabelSet, Sample, Selection, Source, SourceError, SourceSeries};
-use std::collections::{BTreeMap, BTreeSet};
+use super::native::Classic;
+use super::series::{self, Point};
+use quorate_aggregator::query::promql::cell::histogram;
+use quorate_aggregator::query::promql::native::Hint;
+use quorate_aggregator::query::promql::{
+    LabelSet, NativeHistogram, Sample, Selection, Source, SourceError, SourceSeries,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// All series that are loaded.
 #[derive(Default)]
 pub struct Memory {
     series: BTreeMap<LabelSet, BTreeMap<i64, f64>>,
-    /// Metrics that there are only as native histograms with the bounds of classic ones.
-    custom: BTreeSet<String>,
+    /// Those that samples mark, by their place.
+    histograms: Vec<Arc<NativeHistogram>>,
 }
 
 impl Memory {
     pub fn clear(&mut self) {
         self.series.clear();
-        self.custom.clear();
+        self.histograms.clear();
     }
 
     pub fn load(&mut self, line: &str, step_ms: i64) {
         let (labels, points) = series::parse(line);
+        let points = (0..).zip(points).filter_map(|(at, point)| Some((at * step_ms, point?)));
+        self.append(labels, points);
+    }
+
+    fn append(&mut self, labels: LabelSet, points: impl Iterator<Item = (i64, Point)>) {
         let own = self.series.entry(labels).or_default();
-        for (at, point) in points.iter().enumerate() {
-            if let Some(value) = point {
-                own.insert(at as i64 * step_ms, *value);
+        let mut before: Option<Arc<NativeHistogram>> = None;
+        for (at_ms, point) in points {
+            let value = match point {
+                Point::Float(value) => {
+                    before = None;
+                    value
+                }
+                Point::Histogram(histogram_of) => {
+                    let stored = Arc::new(hinted(histogram_of, before.as_deref()));
+                    before = Some(Arc::clone(&stored));
+                    self.histograms.push(stored);
+                    histogram(self.histograms.len() as u64 - 1)
+                }
+            };
+            own.insert(at_ms, value);
+        }
+    }
+
+    /// Adds native histograms for the classic ones of some lines.
+    pub fn convert(&mut self, lines: &[String], step_ms: i64) {
+        let mut classic: BTreeMap<LabelSet, BTreeMap<i64, Classic>> = BTreeMap::new();
+        for (labels, points) in lines.iter().map(|line| series::parse(line)) {
+            let name = labels.name().to_owned();
+            let Some((base, part)) = name.rsplit_once('_') else { continue };
+            let (mut base_labels, bound) = (labels.without("le"), labels.get("le"));
+            base_labels.set("__name__", base);
+            let own = classic.entry(base_labels).or_default();
+            for (at, point) in (0..).zip(points) {
+                let Some(Point::Float(value)) = point else { continue };
+                let histogram = own.entry(at * step_ms).or_default();
+                match part {
+                    "bucket" => histogram.buckets.push((bound.parse().unwrap(), value)),
+                    "count" => histogram.count = Some(value),
+                    "sum" => histogram.sum = value,
+                    _ => {}
+                }
             }
         }
-    }
-
-    /// Remembers what would be converted to native histograms.
-    pub fn note_custom_buckets(&mut self, lines: &[String], has_custom_buckets: bool) {
-        for line in lines.iter().filter(|_| has_custom_buckets) {
-            let (labels, _) = series::parse(line);
-            let name = labels.name();
-            let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end));
-            self.custom.extend(base.map(str::to_owned));
+        for (labels, histograms) in classic {
+            let points =
+                histograms.into_iter().map(|(at_ms, own)| (at_ms, Point::Histogram(own.to_native())));
+            self.append(labels, points);
         }
     }
+}
 
-    /// Whether a query names a metric that is only converted.
-    pub fn has_only_custom_buckets(&self, query: &str) -> bool {
-        // A pattern for buckets asks for the classic form.
-        let parts = query.split('"').filter(|part| !part.ends_with("_bucket"));
-        let mut words =
-            parts.flat_map(|part| part.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')));
-        words.any(|word| self.custom.contains(word))
+/// As a store would keep it: with what it knows of resets.
+fn hinted(mut histogram: NativeHistogram, before: Option<&NativeHistogram>) -> NativeHistogram {
+    if let Some(before) = before.filter(|_| histogram.hint == Hint::Unknown) {
+        histogram.hint = if histogram.is_reset_after(before) { Hint::Reset } else { Hint::NotReset };
     }
+    histogram
 }
 
 impl Source for Memory {
@@ -65,5 +103,9 @@ impl Source for Memory {
             (labels.clone(), samples.collect())
         });
         Ok(read.collect())
+    }
+
+    fn histogram(&self, id: u64) -> Option<Arc<NativeHistogram>> {
+        self.histograms.get(usize::try_from(id).ok()?).cloned()
     }
 }

@@ -1,11 +1,18 @@
 //! A line with a series: its labels, and its points in short.
 
-use quorate_aggregator::query::promql::LabelSet;
-use quorate_aggregator::query::promql::cell::{STALE, histogram};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use super::native;
+use quorate_aggregator::query::promql::cell::STALE;
+use quorate_aggregator::query::promql::{LabelSet, NativeHistogram};
+
+/// What there is at a time.
+#[derive(Debug, Clone)]
+pub enum Point {
+    Float(f64),
+    Histogram(NativeHistogram),
+}
 
 /// Labels, and a point a step; `None` where there is none.
-pub fn parse(line: &str) -> (LabelSet, Vec<Option<f64>>) {
+pub fn parse(line: &str) -> (LabelSet, Vec<Option<Point>>) {
     let (labels, rest) = labels(line);
     (labels, tokens(rest).iter().flat_map(|token| points(token)).collect())
 }
@@ -91,7 +98,7 @@ fn tokens(text: &str) -> Vec<String> {
     result
 }
 
-fn points(token: &str) -> Vec<Option<f64>> {
+fn points(token: &str) -> Vec<Option<Point>> {
     let times = |text: &str| text.parse::<usize>().ok();
     let (base, repeat) = match token.rsplit_once('x') {
         Some((base, count)) if times(count).is_some() => (base, times(count)),
@@ -99,27 +106,39 @@ fn points(token: &str) -> Vec<Option<f64>> {
     };
     match base {
         "_" => return vec![None; repeat.unwrap_or(1)],
-        "stale" => return vec![Some(STALE); repeat.map_or(1, |repeat| repeat + 1)],
+        "stale" => return vec![Some(Point::Float(STALE)); repeat.map_or(1, |repeat| repeat + 1)],
         _ => {}
     }
     let count = repeat.map_or(1, |repeat| repeat + 1);
-    if base.starts_with("{{") {
-        let grows = base.contains("}}+") || base.contains("}}-");
-        return (0..count).map(|at| Some(mark(base, if grows { at } else { 0 }))).collect();
+    if let Some(text) = base.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")) {
+        return histograms(text, count);
     }
     if let Some(value) = number(base) {
-        return vec![Some(value); count];
+        return vec![Some(Point::Float(value)); count];
     }
     let split = base.rfind(['+', '-']).filter(|at| !base[..*at].ends_with(['e', 'E'])).unwrap();
     let (start, delta) = (number(&base[..split]).unwrap(), number(&base[split..]).unwrap());
     // Added up, as Prometheus does: the errors of rounding are part of the answers.
     let values = std::iter::successors(Some(start), |value| Some(value + delta));
-    values.take(count).map(Some).collect()
+    values.take(count).map(|value| Some(Point::Float(value))).collect()
 }
 
-/// Histograms that are written alike are the same.
-fn mark(text: &str, at: usize) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    (text, at).hash(&mut hasher);
-    histogram(hasher.finish())
+/// The same histogram so often, or each with another one added to it or taken from it.
+fn histograms(text: &str, count: usize) -> Vec<Option<Point>> {
+    let (first, sign, step) = match (text.split_once("}}+{{"), text.split_once("}}-{{")) {
+        (Some((first, step)), _) => (first, 1.0, Some(step)),
+        (_, Some((first, step))) => (first, -1.0, Some(step)),
+        _ => (text, 1.0, None),
+    };
+    let mut step = step.map(native::parse);
+    step.iter_mut().for_each(|step| step.scale(sign));
+    let next = |own: &NativeHistogram| {
+        let mut own = own.clone();
+        if let Some(step) = &step {
+            own.add(step).unwrap();
+        }
+        Some(own)
+    };
+    let all = std::iter::successors(Some(native::parse(first)), next);
+    all.take(count).map(|own| Some(Point::Histogram(own))).collect()
 }

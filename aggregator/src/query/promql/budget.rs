@@ -83,7 +83,12 @@ impl<'a> Budget<'a> {
         if values > self.limits.samples_max {
             return Err(Overrun::Samples(self.limits.samples_max));
         }
-        self.bytes = self.bytes.saturating_add(values.saturating_mul(size_of::<f64>()));
+        self.take(values.saturating_mul(size_of::<f64>()))
+    }
+
+    /// Bytes of anything else that has been made.
+    pub fn take(&mut self, bytes: usize) -> Result<(), Overrun> {
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.limits.bytes_max {
             return Err(Overrun::Bytes(self.limits.bytes_max));
         }
@@ -105,6 +110,7 @@ mod tests {
         assert_eq!(budget.make(3, 4), Err(Overrun::Samples(10)));
         assert_eq!(budget.make(2, 5), Ok(()));
         assert_eq!(budget.make(1, 3), Err(Overrun::Bytes(100)));
+        assert_eq!(budget.take(1), Err(Overrun::Bytes(100)));
         let cancelled = Budget::new(limits, &|| Some(Stop::Cancelled));
         assert_eq!(cancelled.check(), Err(Overrun::Stop(Stop::Cancelled)));
     }

@@ -10,6 +10,16 @@ pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 const HISTOGRAM_BITS: u64 = 0x7ffd_0000_0000_0000;
 const HISTOGRAM_MASK: u64 = 0xffff_0000_0000_0000;
+const MADE_BIT: u64 = 1 << 47;
+
+/// What stands for a native histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// The source has it, under this id.
+    Read(u64),
+    /// The query has made it, as its histogram of this number.
+    Made(u64),
+}
 
 /// Whether there is no value.
 pub fn is_absent(value: f64) -> bool {
@@ -21,15 +31,21 @@ pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE.to_bits()
 }
 
-/// The mark of a native histogram. Only whether two are equal is known of them: equal ones have the same `id`,
-/// of which 48 bits count.
+/// The mark of a native histogram that a source has under an `id`, of which 47 bits count.
 pub fn histogram(id: u64) -> f64 {
-    f64::from_bits(HISTOGRAM_BITS | id & !HISTOGRAM_MASK)
+    f64::from_bits(HISTOGRAM_BITS | id & !(HISTOGRAM_MASK | MADE_BIT))
 }
 
-/// A native histogram that was computed, which is not done here: there is one, and no more is known.
-pub fn computed_histogram() -> f64 {
-    histogram(u64::MAX)
+/// The mark of a native histogram that a query has made.
+pub fn made_histogram(at: u64) -> f64 {
+    f64::from_bits(histogram(at).to_bits() | MADE_BIT)
+}
+
+/// What a value marks, if it marks a native histogram.
+pub fn mark_of(value: f64) -> Option<Mark> {
+    let id = value.to_bits() & !(HISTOGRAM_MASK | MADE_BIT);
+    let mark = if value.to_bits() & MADE_BIT == 0 { Mark::Read(id) } else { Mark::Made(id) };
+    is_histogram(value).then_some(mark)
 }
 
 /// Whether this marks a native histogram.
@@ -58,7 +74,7 @@ mod tests {
 
     #[test]
     fn marks_are_not_numbers_and_nan_is_one() {
-        for value in [ABSENT, histogram(0), histogram(u64::MAX)] {
+        for value in [ABSENT, histogram(0), histogram(u64::MAX), made_histogram(0)] {
             assert!(!is_float(value));
             assert!(is_absent(map(value, f64::abs)));
         }
@@ -67,6 +83,8 @@ mod tests {
             assert!(is_float(map(value, |value| -value)));
         }
         assert!(is_stale(STALE) && !is_stale(f64::NAN));
-        assert_eq!(histogram(7).to_bits(), histogram(7).to_bits());
+        assert_eq!(mark_of(histogram(7)), Some(Mark::Read(7)));
+        assert_eq!(mark_of(made_histogram(7)), Some(Mark::Made(7)));
+        assert_eq!(mark_of(f64::NAN), None);
     }
 }

@@ -5,8 +5,8 @@ use super::cell::{ABSENT, is_absent};
 use super::error::Error;
 use super::grid::Grid;
 use super::matrix::{Matrix, Series, Value, finish};
+use super::native::{Histograms, Pool};
 use super::note::Notes;
-use super::number;
 use super::parse::{Query, bare};
 use super::select::{View, ms_of, value_of};
 use super::source::{Sample, Source, SourceSeries};
@@ -46,6 +46,8 @@ pub struct Answer {
     pub data: Data,
     /// Warnings and infos.
     pub notes: Notes,
+    /// The native histograms that values of the result mark.
+    pub histograms: Histograms,
 }
 
 /// The result of a query.
@@ -67,19 +69,37 @@ pub struct Evaluator<'a, 'b> {
     pub(super) budget: &'a mut Budget<'b>,
     pub(super) query: &'a Query,
     pub(super) notes: Notes,
+    pub(super) pool: Pool<'a>,
     options: Options,
 }
 
-/// Evaluates a query.
+/// Evaluates a query. A range query may have no more steps than [`super::STEPS_MAX`] allows.
 pub fn evaluate(
     query: &Query,
     source: &dyn Source,
     options: Options,
     budget: &mut Budget<'_>,
 ) -> Result<Answer, Error> {
-    let mut evaluator = Evaluator { source, budget, query, notes: Notes::default(), options };
+    options.grid.bounded()?;
+    let pool = Pool::new(source);
+    let mut evaluator = Evaluator { source, budget, query, notes: Notes::default(), pool, options };
     let data = evaluator.answer()?;
-    Ok(Answer { data, notes: evaluator.notes })
+    let histograms = data.histograms(&evaluator.pool);
+    Ok(Answer { data, notes: evaluator.notes, histograms })
+}
+
+impl Data {
+    fn histograms(&self, pool: &Pool<'_>) -> Histograms {
+        match self {
+            Data::Vector(series) => {
+                Histograms::of(series.iter().flat_map(|own| own.values.iter().copied()), pool)
+            }
+            Data::Ranges(series) => {
+                Histograms::of(series.iter().flat_map(|own| own.1.iter().map(|sample| sample.value)), pool)
+            }
+            Data::Scalar(_) | Data::Text(_) => Histograms::default(),
+        }
+    }
 }
 
 impl Evaluator<'_, '_> {
@@ -133,6 +153,11 @@ impl Evaluator<'_, '_> {
         Ok(Data::Ranges(found))
     }
 
+    /// Pays for the native histograms that were made since this was last called.
+    pub(super) fn pay(&mut self) -> Result<(), Error> {
+        Ok(self.budget.take(self.pool.take_bytes())?)
+    }
+
     /// The value of a part of the query on the steps of a grid.
     pub(super) fn eval(&mut self, expr: &Expr, grid: Grid) -> Result<Value, Error> {
         // A subquery may have any number of steps: nothing is made for them before they are paid for.
@@ -144,7 +169,7 @@ impl Evaluator<'_, '_> {
             Expr::VectorSelector(selector) => Ok(Value::Vector(self.vector(selector, grid, value_of)?)),
             Expr::Unary(unary) => {
                 let value = self.eval(&unary.expr, grid)?;
-                Ok(number::map_value(value, |value| -value))
+                self.negate(value)
             }
             Expr::Aggregate(aggregate) => self.aggregate(expr, aggregate, grid).map(Value::Vector),
             Expr::Binary(binary) => self.binary(binary, grid),

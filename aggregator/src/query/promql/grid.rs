@@ -1,6 +1,8 @@
 //! The steps of a query, in milliseconds.
 
-/// Most steps of one query, as Prometheus has it.
+use super::error::Error;
+
+/// Most steps from the first to the last of one query, as Prometheus has it.
 pub const STEPS_MAX: usize = 11_000;
 
 /// Times `start_ms`, `start_ms + step_ms`, …: `count` of them.
@@ -24,6 +26,33 @@ impl Grid {
     pub fn range(start_ms: i64, end_ms: i64, step_ms: i64) -> Option<Grid> {
         let span_ms = end_ms.checked_sub(start_ms).filter(|span| *span >= 0 && step_ms > 0)?;
         Some(Grid { start_ms, step_ms, count: usize::try_from(span_ms / step_ms).ok()?.checked_add(1)? })
+    }
+
+    /// The steps of a range query. Refuses what Prometheus refuses, in its words.
+    pub fn query(start_ms: i64, end_ms: i64, step_ms: i64) -> Result<Grid, Error> {
+        if end_ms < start_ms {
+            return Error::data("end timestamp must not be before start time");
+        }
+        if step_ms <= 0 {
+            let text =
+                "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Error::data(text);
+        }
+        match Grid::range(start_ms, end_ms, step_ms) {
+            Some(grid) => grid.bounded(),
+            None => Grid { start_ms, step_ms, count: usize::MAX }.bounded(),
+        }
+    }
+
+    /// The same, if it has not too many steps for a query.
+    pub fn bounded(self) -> Result<Grid, Error> {
+        if self.count.saturating_sub(1) > STEPS_MAX {
+            return Error::data(
+                "exceeded maximum resolution of 11,000 points per timeseries. \
+                 Try decreasing the query resolution (?step=XX)",
+            );
+        }
+        Ok(self)
     }
 
     /// The steps of a subquery: multiples of its step in the left-open ranges that end at the steps of this grid.
@@ -58,6 +87,19 @@ mod tests {
         assert_eq!(Grid::range(0, -1, 5), None);
         assert_eq!(Grid::range(0, 1, 0), None);
         assert_eq!(Grid::range(i64::MIN, i64::MAX, 1), None);
+    }
+
+    #[test]
+    fn a_range_query_has_a_bound() {
+        let says = |start, end, step| Grid::query(start, end, step).unwrap_err().to_string();
+        assert_eq!(Grid::query(0, 11_000, 1).unwrap().count, STEPS_MAX + 1);
+        assert!(
+            says(0, 11_001, 1)
+                .starts_with("exceeded maximum resolution of 11,000 points per timeseries. Try")
+        );
+        assert!(says(i64::MIN, i64::MAX, 1).starts_with("exceeded maximum resolution"));
+        assert_eq!(says(1, 0, 1), "end timestamp must not be before start time");
+        assert!(says(0, 1, 0).starts_with("zero or negative query resolution step widths"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A query is evaluated series by series, all steps at once: every part of the expression yields a matrix of
 //! series by steps. It knows of storage only what [`Source`] says, reads no clock, and takes no more than its
-//! [`Budget`]. Native histograms are only carried and told apart: nothing is computed from them.
+//! [`Budget`]. In a matrix there are only marks of native histograms, which are kept beside it.
 //!
 //! ```text
 //! text ─ parse ─► Query ─ Evaluator ─► Value ─ names dropped ─► Answer
@@ -21,6 +21,7 @@ mod grid;
 mod histogram;
 pub mod labels;
 mod matrix;
+pub mod native;
 mod note;
 mod number;
 mod parse;
@@ -37,6 +38,7 @@ pub use evaluate::{Answer, Data, Options, evaluate};
 pub use grid::{Grid, STEPS_MAX};
 pub use labels::LabelSet;
 pub use matrix::Series;
+pub use native::{Histograms, NativeHistogram};
 pub use note::Notes;
 pub use parse::Query;
 pub use source::{Sample, Selection, Source, SourceError, SourceSeries};

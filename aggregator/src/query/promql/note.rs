@@ -1,5 +1,6 @@
 //! What a query says beside its result: warnings and infos, in the words of Prometheus.
 
+use super::native::Joined;
 use std::collections::BTreeSet;
 
 /// Most notes of a kind: a query over thousands of series says the same of each.
@@ -27,6 +28,25 @@ impl Notes {
         if self.infos.len() < NOTES_MAX {
             self.infos.insert(format!("PromQL info: {} ({position})", text.as_ref()));
         }
+    }
+}
+
+impl Notes {
+    /// Says what was odd about native histograms that were joined by an operation.
+    pub fn joined(&mut self, joined: Joined, operation: &str, position: &str) {
+        if joined.is_reconciled {
+            let text = format!("mismatched custom buckets were reconciled during {operation}");
+            self.inform(text, position);
+        }
+        if joined.is_collided {
+            self.warn(format!("conflicting counter resets during histogram {operation}"), position);
+        }
+    }
+
+    /// Says that native histograms could not be joined.
+    pub fn incompatible(&mut self, metric: &str, position: &str) {
+        let text = "vector contains a mix of histograms with exponential and custom buckets schemas";
+        self.warn(of_metric(text, metric), position);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Functions of one number: maths, trigonometry, dates.
 
 use super::cell;
-use super::matrix::{Matrix, Value};
+use super::matrix::Matrix;
 
 /// A function of one number by its name in PromQL.
 pub fn function(name: &str) -> Option<fn(f64) -> f64> {
@@ -103,18 +103,6 @@ pub fn map(mut matrix: Matrix, function: impl Fn(usize, f64) -> f64) -> Matrix {
         }
     }
     matrix
-}
-
-/// Applies a function to all numbers of a value.
-pub fn map_value(value: Value, function: impl Fn(f64) -> f64) -> Value {
-    match value {
-        Value::Vector(matrix) => Value::Vector(map(matrix, |_, value| function(value))),
-        Value::Scalar(mut values) => {
-            values.iter_mut().for_each(|value| *value = cell::map(*value, &function));
-            Value::Scalar(values)
-        }
-        Value::Text(text) => Value::Text(text),
-    }
 }
 
 /// Rounds to the next multiple, halves up.

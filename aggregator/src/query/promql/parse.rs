@@ -24,10 +24,11 @@ impl Query {
             return Err(Error::Parse(format!("query of {} bytes, limit {QUERY_BYTES_MAX}", text.len())));
         }
         lexer(text).map_err(Error::Parse)?;
-        if let Some(quoted) = span::quoted(text).find(|quoted| has_raw_bytes(quoted)) {
-            return Err(Error::Parse(format!(
-                "{quoted} spells bytes beyond ASCII, which are not read as text"
-            )));
+        if let Some((at, quoted)) = span::quoted(text).find(|(_, quoted)| has_raw_bytes(quoted)) {
+            return Err(Error::Parse(match span::is_first_argument(text, "count_values", at) {
+                true => format!("invalid label name {quoted}"),
+                false => format!("{quoted} spells bytes beyond ASCII, which are not read as text"),
+            }));
         }
         bound::check(text).map_err(|excess| Error::Parse(excess.to_string()))?;
         let expr = parse(text).map_err(Error::Parse)?;
@@ -129,6 +130,13 @@ mod tests {
         ] {
             assert_eq!(Query::parse(text).is_err(), is_refused, "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_an_invalid_name() {
+        let says = |text: &str| Query::parse(text).unwrap_err().to_string();
+        assert_eq!(says(r#"count_values(("a\xc5z"), x)"#), r#"invalid label name "a\xc5z""#);
+        assert!(says(r#"count_values("a", x{b="\xc5"})"#).contains("beyond ASCII"));
     }
 
     #[test]

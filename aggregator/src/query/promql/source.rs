@@ -1,10 +1,13 @@
 //! Where samples come from, which is all that the evaluator knows of a store.
 
 use super::labels::{LabelSet, NAME};
+use super::native::NativeHistogram;
 use promql_parser::label::{Matcher, Matchers};
 use promql_parser::parser::VectorSelector;
+use std::sync::Arc;
 
-/// One sample. A stale one has the value [`super::cell::STALE`].
+/// One sample. A stale one has the value [`super::cell::STALE`], a native histogram the mark
+/// [`super::cell::histogram`] of an id.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     /// Milliseconds since the epoch.
@@ -29,6 +32,11 @@ pub trait Source {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<SourceSeries>, SourceError>;
+
+    /// The native histogram of an id that is marked in a sample. A source without any has nothing to say.
+    fn histogram(&self, _id: u64) -> Option<Arc<NativeHistogram>> {
+        None
+    }
 }
 
 /// Which series an expression asks for.

@@ -156,16 +156,24 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':'
 }
 
-/// All quoted texts, with their quotes.
-pub fn quoted(text: &str) -> impl Iterator<Item = &str> {
+/// Whether the token at an offset is the first argument of a call of some name, maybe in parentheses.
+pub fn is_first_argument(text: &str, name: &str, at: usize) -> bool {
+    words(text).iter().filter(|word| word.text.eq_ignore_ascii_case(name)).any(|word| {
+        let before = word.arguments.first().and_then(|start| text.get(*start..at));
+        before.is_some_and(|before| before.chars().all(|c| c == '(' || c.is_whitespace()))
+    })
+}
+
+/// All quoted texts, with their quotes and where they are.
+pub fn quoted(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     let tokens = std::iter::from_fn(move || {
         let byte = text.as_bytes().get(at).copied()?;
         let end = token_end(text, at, byte);
         let start = std::mem::replace(&mut at, end);
-        Some(text.get(start..at).unwrap_or_default())
+        Some((start, text.get(start..at).unwrap_or_default()))
     });
-    tokens.filter(|token| token.starts_with(['"', '\'', '`']))
+    tokens.filter(|(_, token)| token.starts_with(['"', '\'', '`']))
 }
 
 /// Where the token ends that starts here.

@@ -16,7 +16,8 @@ pub struct Samples {
     pub times: Vec<i64>,
     /// Values, native histograms among them.
     pub values: Vec<f64>,
-    has_histograms: bool,
+    /// Whether native histograms are among the values.
+    pub has_histograms: bool,
 }
 
 impl Samples {

@@ -3,8 +3,9 @@
 mod choose;
 mod count;
 mod fold;
+mod native;
 
-use super::cell::{ABSENT, computed_histogram, is_absent, is_float, is_histogram};
+use super::cell::{ABSENT, is_absent, is_float, is_histogram};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
@@ -123,6 +124,7 @@ impl Evaluator<'_, '_> {
                 .filter(|value| is_float(**value))
                 .for_each(|value| *value = super::cell::number(*value));
             result.push(Series { labels: group.labels, drops_name: group.drops_name, values });
+            self.pay()?;
         }
         Ok(result)
     }
@@ -137,7 +139,7 @@ impl Evaluator<'_, '_> {
             if mix == Mix::Ignored {
                 self.ignored(name, &place);
             } else if is_absent(*value) {
-                *value = computed_histogram();
+                *value = self.add_up(members, step, name == "avg", &place);
             } else {
                 self.notes.warn("encountered a mix of histograms and floats for aggregation", &place);
                 *value = ABSENT;

@@ -9,7 +9,7 @@ use super::super::evaluate::Evaluator;
 use super::super::grid::Grid;
 use super::super::labels::{LabelSet, NAME};
 use super::super::matrix::{Matrix, Series};
-use super::operator::{Operator, Outcome};
+use super::operator::{Natives, Operator, Outcome};
 use super::{is_present, kind_of};
 use promql_parser::parser::{BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality};
 use std::collections::HashMap;
@@ -24,8 +24,9 @@ pub fn signature(labels: &LabelSet, binary: &BinaryExpr) -> LabelSet {
 }
 
 /// A join under way.
-struct Join<'a> {
+struct Join<'a, 'p> {
     binary: &'a BinaryExpr,
+    natives: Natives<'a, 'p>,
     operator: Operator,
     /// The side with one series a group is the left one.
     is_swapped: bool,
@@ -73,18 +74,22 @@ impl Evaluator<'_, '_> {
         }
         check_unique(&groups, &many, grid, is_swapped)?;
         let (places, result) = (HashMap::new(), Vec::with_capacity(many.len()));
-        let mut join = Join { binary, operator, is_swapped, include, places, result, misfit: None };
+        let natives = Natives::new(&mut self.pool);
+        let mut join = Join { binary, natives, operator, is_swapped, include, places, result, misfit: None };
         for series in &many {
             self.budget.check()?;
             if let Some(counterparts) = groups.get_mut(&signature(&series.labels, binary)) {
                 join.add(series, counterparts, grid)?;
+                self.budget.take(join.natives.pool.take_bytes())?;
             }
         }
-        if let Some((left, right)) = join.misfit {
+        let Join { mut result, misfit, natives: Natives { joined, is_incompatible, .. }, .. } = join;
+        if let Some((left, right)) = misfit {
             self.misfit(binary, left, right);
         }
-        join.result.retain(Series::has_values);
-        Ok(join.result)
+        self.say_joined(binary, joined, is_incompatible);
+        result.retain(Series::has_values);
+        Ok(result)
     }
 }
 
@@ -114,7 +119,7 @@ fn check_unique(
     Ok(())
 }
 
-impl Join<'_> {
+impl Join<'_, '_> {
     fn add(&mut self, series: &Series, counterparts: &mut Counterparts<'_>, grid: Grid) -> Result<(), Error> {
         let Counterparts { series: others, used } = counterparts;
         if self.include.is_none() && used.is_empty() {
@@ -125,7 +130,7 @@ impl Join<'_> {
             for step in 0..grid.count {
                 let (own, one) = (series.at(step), other.at(step));
                 let (left, right) = if self.is_swapped { (one, own) } else { (own, one) };
-                let outcome = self.operator.apply(left, right);
+                let outcome = self.operator.apply(left, right, &mut self.natives);
                 if outcome == Outcome::Misfit {
                     self.misfit = Some((kind_of(left), kind_of(right)));
                 }
@@ -173,7 +178,7 @@ impl Join<'_> {
     }
 
     fn labels(&self, many: &LabelSet, one: &LabelSet) -> LabelSet {
-        let is_arithmetic = matches!(self.operator, Operator::Arithmetic(_));
+        let is_arithmetic = matches!(self.operator, Operator::Arithmetic(..));
         let mut labels = if is_arithmetic { many.without(NAME) } else { many.clone() };
         let Some(include) = self.include else {
             return match self.binary.modifier.as_ref().and_then(|modifier| modifier.matching.as_ref()) {

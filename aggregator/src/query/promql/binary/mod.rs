@@ -4,12 +4,14 @@ mod join;
 mod operator;
 mod set;
 
-use super::cell::{is_float, is_histogram};
+use super::cell::{is_float, is_histogram, map, number};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
 use super::matrix::{Matrix, Value};
-use operator::{Operator, Outcome};
+use super::native::Joined;
+use operator::{Natives, Operator, Outcome};
+use promql_parser::parser::token::T_SUB;
 use promql_parser::parser::{BinaryExpr, Expr};
 
 impl Evaluator<'_, '_> {
@@ -36,13 +38,38 @@ impl Evaluator<'_, '_> {
                 self.join(binary, operator, left, right, grid).map(Value::Vector)
             }
             (Value::Vector(vector), Value::Scalar(scalar)) => {
-                Ok(Value::Vector(self.with_scalar(binary, operator, vector, &scalar, false)))
+                self.with_scalar(binary, operator, vector, &scalar, false).map(Value::Vector)
             }
             (Value::Scalar(scalar), Value::Vector(vector)) => {
-                Ok(Value::Vector(self.with_scalar(binary, operator, vector, &scalar, true)))
+                self.with_scalar(binary, operator, vector, &scalar, true).map(Value::Vector)
             }
             _ => Error::data("operator between something else than numbers and vectors"),
         }
+    }
+
+    /// The value of a minus sign.
+    pub(super) fn negate(&mut self, value: Value) -> Result<Value, Error> {
+        let mut matrix = match value {
+            Value::Vector(matrix) => matrix,
+            Value::Scalar(values) => {
+                return Ok(Value::Scalar(
+                    values.into_iter().map(|value| map(value, |value| -value)).collect(),
+                ));
+            }
+            Value::Text(_) => return Error::data("minus sign before a text"),
+        };
+        for series in &mut matrix {
+            series.drops_name = true;
+            for value in &mut series.values {
+                match () {
+                    () if is_float(*value) => *value = number(-*value),
+                    () if is_histogram(*value) => *value = self.pool.map(*value, |own| own.scale(-1.0)),
+                    () => {}
+                }
+            }
+            self.pay()?;
+        }
+        Ok(Value::Vector(matrix))
     }
 
     fn with_scalar(
@@ -52,27 +79,28 @@ impl Evaluator<'_, '_> {
         mut vector: Matrix,
         scalar: &[f64],
         is_swapped: bool,
-    ) -> Matrix {
-        let mut has_misfit = None;
+    ) -> Result<Matrix, Error> {
+        let (mut has_misfit, mut natives) = (None, Natives::new(&mut self.pool));
         for series in &mut vector {
             series.drops_name |= operator.drops_name();
             for (step, value) in series.values.iter_mut().enumerate() {
                 let (own, other) = (*value, on_step(scalar, step));
                 let outcome = match is_swapped {
-                    true => operator.apply(other, own),
-                    false => operator.apply(own, other),
+                    true => operator.apply(other, own, &mut natives),
+                    false => operator.apply(own, other, &mut natives),
                 };
                 if outcome == Outcome::Misfit {
                     has_misfit = Some((kind_of(own), is_swapped));
                 }
                 *value = outcome.value(own);
             }
+            self.budget.take(natives.pool.take_bytes())?;
         }
         if let Some((own, is_swapped)) = has_misfit {
             let (left, right) = if is_swapped { ("float", own) } else { (own, "float") };
             self.misfit(binary, left, right);
         }
-        vector
+        Ok(vector)
     }
 
     /// Says that an operator cannot be applied to two kinds of values.
@@ -84,6 +112,19 @@ impl Evaluator<'_, '_> {
         );
         let place = start_of(self, &binary.lhs);
         self.notes.inform(text, &place);
+    }
+}
+
+impl Evaluator<'_, '_> {
+    /// Says what was odd about native histograms that an operator was applied to.
+    fn say_joined(&mut self, binary: &BinaryExpr, joined: Joined, is_incompatible: bool) {
+        let place = start_of(self, &binary.lhs);
+        let operation = if binary.op.id() == T_SUB { "subtraction" } else { "addition" };
+        self.notes.joined(joined, operation, &place);
+        if is_incompatible {
+            let text = format!("incompatible bucket layout encountered for binary operator {}", binary.op);
+            self.notes.inform(text, &place);
+        }
     }
 }
 

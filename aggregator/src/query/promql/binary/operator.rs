@@ -1,6 +1,7 @@
 //! What the operators make of two values.
 
 use super::super::cell::{ABSENT, is_absent, is_float, is_histogram, number};
+use super::super::native::{Incompatible, Joined, NativeHistogram, Pool};
 use promql_parser::parser::token::{
     T_ADD, T_ATAN2, T_DIV, T_EQLC, T_GTE, T_GTR, T_LSS, T_LTE, T_MOD, T_MUL, T_NEQ, T_POW, T_SUB,
 };
@@ -8,8 +9,8 @@ use promql_parser::parser::token::{
 /// An operator with its numbers.
 #[derive(Clone, Copy)]
 pub enum Operator {
-    /// Makes a number of two.
-    Arithmetic(fn(f64, f64) -> f64),
+    /// Makes a number of two; the token tells what it is to native histograms.
+    Arithmetic(fn(f64, f64) -> f64, u16),
     /// Keeps the left value, or nothing.
     Filter(Comparison),
     /// Makes one or zero.
@@ -35,6 +36,47 @@ pub enum Outcome {
     Kept,
     /// A number.
     Number(f64),
+    /// The mark of a native histogram.
+    Histogram(f64),
+}
+
+/// Where native histograms are, and what was odd about those that an operator was applied to.
+pub struct Natives<'a, 'p> {
+    pub pool: &'a mut Pool<'p>,
+    pub joined: Joined,
+    /// Some had bounds of another kind than the others.
+    pub is_incompatible: bool,
+}
+
+impl<'a, 'p> Natives<'a, 'p> {
+    /// Nothing odd yet.
+    pub fn new(pool: &'a mut Pool<'p>) -> Natives<'a, 'p> {
+        Natives { pool, joined: Joined::default(), is_incompatible: false }
+    }
+
+    /// A native histogram made of two.
+    fn join(
+        &mut self,
+        left: f64,
+        right: f64,
+        join: fn(&mut NativeHistogram, &NativeHistogram) -> Result<Joined, Incompatible>,
+    ) -> Outcome {
+        let (Some(left), Some(right)) = (self.pool.get(left), self.pool.get(right)) else {
+            return Outcome::Nothing;
+        };
+        let mut own = NativeHistogram::clone(&left);
+        let Ok(joined) = join(&mut own, &right) else {
+            self.is_incompatible = true;
+            return Outcome::Nothing;
+        };
+        self.joined.is_reconciled |= joined.is_reconciled;
+        self.joined.is_collided |= joined.is_collided;
+        Outcome::Histogram(self.pool.put(own))
+    }
+
+    fn change(&mut self, value: f64, change: impl FnOnce(&mut NativeHistogram)) -> Outcome {
+        Outcome::Histogram(self.pool.map(value, change))
+    }
 }
 
 impl Outcome {
@@ -44,6 +86,7 @@ impl Outcome {
             Outcome::Nothing | Outcome::Misfit => ABSENT,
             Outcome::Kept => kept,
             Outcome::Number(value) => number(value),
+            Outcome::Histogram(mark) => mark,
         }
     }
 }
@@ -67,7 +110,7 @@ impl Operator {
                 });
             }
         };
-        Some(Operator::Arithmetic(arithmetic))
+        Some(Operator::Arithmetic(arithmetic, token))
     }
 
     /// Whether the result is no longer what the metric's name says.
@@ -77,41 +120,50 @@ impl Operator {
 
     /// Of two numbers that are there.
     pub fn scalar(self, left: f64, right: f64) -> f64 {
-        self.apply(left, right).value(left)
+        self.of_numbers(left, right).value(left)
     }
 
     /// Of two values.
-    pub fn apply(self, left: f64, right: f64) -> Outcome {
-        if is_absent(left) || is_absent(right) {
-            return Outcome::Nothing;
+    pub fn apply(self, left: f64, right: f64, natives: &mut Natives<'_, '_>) -> Outcome {
+        match () {
+            () if is_float(left) && is_float(right) => self.of_numbers(left, right),
+            () if is_absent(left) || is_absent(right) => Outcome::Nothing,
+            () => self.of_histograms(left, right, natives),
         }
-        if !(is_float(left) && is_float(right)) {
-            return self.apply_histograms(left, right);
-        }
+    }
+
+    fn of_numbers(self, left: f64, right: f64) -> Outcome {
         match self {
-            Operator::Arithmetic(function) => Outcome::Number(function(left, right)),
+            Operator::Arithmetic(function, _) => Outcome::Number(function(left, right)),
             Operator::Filter(comparison) if (comparison.holds)(&left, &right) => Outcome::Kept,
             Operator::Filter(_) => Outcome::Nothing,
             Operator::Test(comparison) => Outcome::Number(f64::from((comparison.holds)(&left, &right))),
         }
     }
 
-    /// Native histograms are equal or not, and nothing is computed from them.
-    fn apply_histograms(self, left: f64, right: f64) -> Outcome {
-        let of_equal = match self {
-            Operator::Filter(comparison) | Operator::Test(comparison) => comparison.of_equal,
-            Operator::Arithmetic(_) => None,
-        };
-        match of_equal.filter(|_| is_histogram(left) && is_histogram(right)) {
-            None => Outcome::Misfit,
-            Some(of_equal) => {
-                let holds = (left.to_bits() == right.to_bits()) == of_equal;
-                match self {
-                    Operator::Test(_) => Outcome::Number(f64::from(holds)),
-                    _ if holds => Outcome::Kept,
-                    _ => Outcome::Nothing,
+    /// Of two values of which at least one is a native histogram.
+    fn of_histograms(self, left: f64, right: f64, natives: &mut Natives<'_, '_>) -> Outcome {
+        let are_both = is_histogram(left) && is_histogram(right);
+        match self {
+            Operator::Arithmetic(_, T_ADD) if are_both => natives.join(left, right, NativeHistogram::add),
+            Operator::Arithmetic(_, T_SUB) if are_both => {
+                natives.join(left, right, NativeHistogram::subtract)
+            }
+            Operator::Arithmetic(_, T_MUL) if is_float(right) => natives.change(left, |own| own.scale(right)),
+            Operator::Arithmetic(_, T_MUL) if is_float(left) => natives.change(right, |own| own.scale(left)),
+            Operator::Arithmetic(_, T_DIV) if is_float(right) => {
+                natives.change(left, |own| own.divide(right))
+            }
+            Operator::Filter(Comparison { of_equal: Some(of_equal), .. }) if are_both => {
+                match natives.pool.is_same(left, right) == of_equal {
+                    true => Outcome::Kept,
+                    false => Outcome::Nothing,
                 }
             }
+            Operator::Test(Comparison { of_equal: Some(of_equal), .. }) if are_both => {
+                Outcome::Number(f64::from(natives.pool.is_same(left, right) == of_equal))
+            }
+            _ => Outcome::Misfit,
         }
     }
 }

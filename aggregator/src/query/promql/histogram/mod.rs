@@ -1,13 +1,15 @@
-//! Functions of histograms in their classic form: a counter for each bucket, its upper bound in the label `le`.
+//! Functions of histograms: in their classic form, a counter for each bucket with its upper bound in the label
+//! `le`, and native ones.
 
 mod bucket;
 
-use super::cell::{ABSENT, is_float, is_histogram};
+use super::cell::{ABSENT, is_float, is_histogram, number};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
 use super::labels::{LabelSet, NAME};
 use super::matrix::{Matrix, Series};
+use super::native::{NativeHistogram, Pool};
 use super::note::of_metric;
 use super::number::text_of;
 use super::parse::bare;
@@ -59,10 +61,27 @@ impl Evaluator<'_, '_> {
             ("histogram_quantiles", [arg, label, quantiles @ ..]) => {
                 self.quantiles(expr, arg, label, quantiles, grid)
             }
-            // What only native histograms have: nothing is known of them, and of numbers there is none.
-            (_, [arg]) => self.eval_vector(arg, grid).map(|_| Matrix::new()),
+            (_, [arg]) => {
+                let Some(function) = native_function(name) else {
+                    return Err(Error::Unsupported(format!("function {name}")));
+                };
+                let matrix = self.eval_vector(arg, grid)?;
+                Ok(self.of_natives(matrix, function))
+            }
             _ => Err(Error::Unsupported(format!("function {name}"))),
         }
+    }
+
+    /// Applies a function to all native histograms; of numbers there is none.
+    fn of_natives(&self, mut matrix: Matrix, function: fn(&NativeHistogram) -> f64) -> Matrix {
+        for series in &mut matrix {
+            series.drops_name = true;
+            for value in &mut series.values {
+                *value = self.pool.get(*value).map_or(ABSENT, |own| number(function(&own)));
+            }
+        }
+        matrix.retain(Series::has_values);
+        matrix
     }
 
     fn quantiles(
@@ -109,7 +128,7 @@ impl Evaluator<'_, '_> {
         let (mut result, mut buckets) = (Vec::with_capacity(histograms.len()), Vec::new());
         for histogram in histograms {
             self.budget.check()?;
-            let answers = histogram.ask(question, grid, &mut buckets);
+            let answers = histogram.ask(question, grid, &self.pool, &mut buckets);
             let name = histogram.labels.name();
             if answers.is_mixed {
                 let text = "vector contains a mix of classic and native histograms";
@@ -166,19 +185,31 @@ struct Answers {
 
 impl Histogram<'_> {
     /// Asks on all steps; `buckets` is room for those of one.
-    fn ask(&self, question: &Question<'_>, grid: Grid, buckets: &mut Vec<Bucket>) -> Answers {
+    fn ask(
+        &self,
+        question: &Question<'_>,
+        grid: Grid,
+        pool: &Pool<'_>,
+        buckets: &mut Vec<Bucket>,
+    ) -> Answers {
         let mut answers = Answers { values: vec![ABSENT; grid.count], is_mixed: false, is_forced: false };
         for (step, value) in answers.values.iter_mut().enumerate() {
             buckets.clear();
             let counts = self.buckets.iter().map(|(bound, series)| (*bound, series.at(step)));
             let floats = counts.filter(|(_, count)| is_float(*count));
             buckets.extend(floats.map(|(bound, count)| Bucket { bound, count }));
-            if buckets.is_empty() {
-                continue;
-            }
-            if self.native.is_some_and(|native| is_histogram(native.at(step))) {
-                answers.is_mixed = true;
-                continue;
+            let native = self.native.map(|native| native.at(step)).filter(|native| is_histogram(*native));
+            match native {
+                None if buckets.is_empty() => continue,
+                None => {}
+                Some(_) if !buckets.is_empty() => {
+                    answers.is_mixed = true;
+                    continue;
+                }
+                Some(native) => {
+                    *value = pool.get(native).map_or(ABSENT, |own| answer_natively(question, step, &own));
+                    continue;
+                }
             }
             let (answer, is_forced) = answer(question, step, buckets);
             *value = answer;
@@ -196,6 +227,25 @@ fn answer(question: &Question<'_>, step: usize, buckets: &mut Vec<Bucket>) -> (f
             (bucket::fraction(on_step(lower, step), on_step(upper, step), buckets), false)
         }
     }
+}
+
+fn answer_natively(question: &Question<'_>, step: usize, native: &NativeHistogram) -> f64 {
+    number(match question {
+        Question::Quantile(quantile) => native.quantile(on_step(quantile, step)),
+        Question::Fraction(lower, upper) => native.fraction(on_step(lower, step), on_step(upper, step)),
+    })
+}
+
+/// What can be asked of a native histogram without more, by the name of the function.
+fn native_function(name: &str) -> Option<fn(&NativeHistogram) -> f64> {
+    Some(match name {
+        "histogram_count" => |own| own.count,
+        "histogram_sum" => |own| own.sum,
+        "histogram_avg" => |own| own.sum / own.count,
+        "histogram_stddev" => |own| own.variance().sqrt(),
+        "histogram_stdvar" => NativeHistogram::variance,
+        _ => return None,
+    })
 }
 
 /// A quantile in a label: a whole one has a point too.

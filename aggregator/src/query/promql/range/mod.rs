@@ -1,16 +1,18 @@
 //! Functions of ranges: one pass over the samples of every series, a window a step.
 
 mod moment;
+mod native;
 mod rate;
 mod trend;
 
-use super::cell::{ABSENT, computed_histogram, is_absent, is_float, is_histogram, number};
+use super::cell::{ABSENT, is_float, is_histogram, number};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
 use super::grid::Grid;
 use super::matrix::{Matrix, Series};
 use super::note::{Notes, of_metric};
 use super::window::{Floats, Ranges, Samples, Window};
+use native::Scene;
 use promql_parser::parser::Expr;
 
 /// What becomes of native histograms in a window.
@@ -28,6 +30,8 @@ enum Mix {
 
 /// Of a window and the parameters on its step.
 type Function = fn(&Window<'_>, &[f64]) -> f64;
+/// Of a window with native histograms.
+type NativeFunction = fn(&Window<'_>, &mut Scene<'_, '_>) -> f64;
 
 /// A function of ranges with its numbers.
 struct Kernel {
@@ -36,6 +40,8 @@ struct Kernel {
     keeps_name: bool,
     /// What it makes of a window.
     function: Function,
+    /// What it makes of a window with native histograms, if that is something else.
+    native: Option<NativeFunction>,
 }
 
 fn kernel(name: &str) -> Option<Kernel> {
@@ -70,7 +76,22 @@ fn kernel(name: &str) -> Option<Kernel> {
         _ => return None,
     };
     let keeps_name = matches!(name, "last_over_time" | "first_over_time");
-    Some(Kernel { mix, keeps_name, function })
+    Some(Kernel { mix, keeps_name, function, native: native_function(name) })
+}
+
+fn native_function(name: &str) -> Option<NativeFunction> {
+    Some(match name {
+        "rate" => native::rate,
+        "increase" => native::increase,
+        "delta" => native::delta,
+        "irate" => native::irate,
+        "idelta" => native::idelta,
+        "changes" => native::changes,
+        "resets" => native::resets,
+        "sum_over_time" => native::sum,
+        "avg_over_time" => native::mean,
+        _ => return None,
+    })
 }
 
 impl Evaluator<'_, '_> {
@@ -100,12 +121,17 @@ impl Evaluator<'_, '_> {
         let (mut matrix, mut floats) = (Vec::with_capacity(ranges.series.len()), Floats::default());
         for samples in &ranges.series {
             self.budget.check()?;
-            let (series, mixed) = kernel.apply(&ranges, samples, &parameters, grid, &mut floats);
+            let metric = samples.labels.name();
+            let mut scene = Scene { pool: &mut self.pool, notes: &mut self.notes, metric, place: &place };
+            let (series, mixed) = kernel.apply(&ranges, samples, &parameters, grid, &mut floats, &mut scene);
+            self.pay()?;
             if mixed {
-                kernel.say(&mut self.notes, samples.labels.name(), &place);
+                kernel.say(&mut self.notes, metric, &place);
             }
             if series.has_values() {
-                self.doubt_counter(name, samples.labels.name(), &place);
+                if !samples.has_histograms {
+                    self.doubt_counter(name, metric, &place);
+                }
                 matrix.push(series);
             }
         }
@@ -172,6 +198,7 @@ impl Kernel {
         parameters: &[Vec<f64>],
         grid: Grid,
         floats: &mut Floats,
+        scene: &mut Scene<'_, '_>,
     ) -> (Series, bool) {
         let drops_name = samples.drops_name || !self.keeps_name;
         let mut series = Series::empty(samples.labels.clone(), drops_name, grid.count);
@@ -180,7 +207,7 @@ impl Kernel {
             for (own, values) in on_this.iter_mut().zip(parameters) {
                 *own = on_step(values, window.step);
             }
-            let (value, mixed) = self.of_window(window, &on_this, floats);
+            let (value, mixed) = self.of_window(window, &on_this, floats, scene);
             is_mixed |= mixed;
             if let Some(own) = series.values.get_mut(window.step) {
                 *own = if is_float(value) { number(value) } else { value };
@@ -189,23 +216,29 @@ impl Kernel {
         (series, is_mixed)
     }
 
-    fn of_window(&self, window: Window<'_>, parameters: &[f64], floats: &mut Floats) -> (f64, bool) {
+    fn of_window(
+        &self,
+        window: Window<'_>,
+        parameters: &[f64],
+        floats: &mut Floats,
+        scene: &mut Scene<'_, '_>,
+    ) -> (f64, bool) {
         let all = window.values.len();
         let (histograms, counted) = match self.mix {
+            _ if window.histograms == 0 => (0, all),
             Mix::RefusedLast => {
                 let last = window.values.iter().rev().take(2);
                 (last.filter(|value| is_histogram(**value)).count(), all.min(2))
             }
             _ => (window.histograms, all),
         };
-        match self.mix {
-            Mix::Counted => ((self.function)(&window, parameters), false),
+        match (self.mix, self.native) {
             _ if histograms == 0 => ((self.function)(&window, parameters), false),
-            Mix::Ignored if histograms == counted => (ABSENT, false),
-            // There would be a histogram, if there were a number of numbers.
-            _ if histograms == counted && is_absent((self.function)(&window, parameters)) => (ABSENT, false),
-            _ if histograms == counted => (computed_histogram(), false),
-            Mix::Ignored => ((self.function)(&floats.of(window), parameters), true),
+            (Mix::Counted, None) => ((self.function)(&window, parameters), false),
+            (Mix::Counted, Some(native)) => (native(&window, scene), false),
+            (Mix::Ignored, _) if histograms == counted => (ABSENT, false),
+            (Mix::Ignored, _) => ((self.function)(&floats.of(window), parameters), true),
+            (_, Some(native)) if histograms == counted => (native(&window, scene), false),
             _ => (ABSENT, true),
         }
     }

@@ -1,6 +1,6 @@
 //! How much a series grows, and how often it changes.
 
-use super::super::cell::{ABSENT, is_histogram};
+use super::super::cell::ABSENT;
 use super::super::window::Window;
 
 /// Growth of a counter per second.
@@ -23,22 +23,27 @@ pub fn delta(window: &Window<'_>, _: &[f64]) -> f64 {
 /// that has samples at such distances would reach, and for a counter not below zero.
 fn extrapolate(window: &Window<'_>, is_counter: bool, scale: f64) -> f64 {
     let (Some(first), Some(last)) = (window.values.first(), window.values.last()) else { return ABSENT };
-    let (Some(first_ms), Some(last_ms)) = (window.times.first(), window.times.last()) else { return ABSENT };
     if window.values.len() < 2 {
         return ABSENT;
     }
     let lost = if is_counter { lost_to_resets(window.values) } else { 0.0 };
     let growth = last - first + lost;
+    growth * stretch(window, is_counter, *first, growth) * scale
+}
+
+/// By how much growth from the first sample to the last is stretched to the ends of the range.
+pub fn stretch(window: &Window<'_>, is_counter: bool, first: f64, growth: f64) -> f64 {
+    let (Some(first_ms), Some(last_ms)) = (window.times.first(), window.times.last()) else { return 1.0 };
     let sampled = window.sampled_s();
     let average = sampled / (window.values.len() - 1) as f64;
     let threshold = average * 1.1;
     let bounded = |gap: f64| if gap >= threshold { average / 2.0 } else { gap };
     let mut before = bounded((first_ms - window.start_ms) as f64 / 1000.0);
-    if is_counter && growth > 0.0 && *first >= 0.0 {
+    if is_counter && growth > 0.0 && first >= 0.0 {
         before = before.min(sampled * (first / growth));
     }
     let after = bounded((window.end_ms - last_ms) as f64 / 1000.0);
-    growth * ((sampled + before + after) / sampled) * scale
+    (sampled + before + after) / sampled
 }
 
 /// What a counter had counted before each of its resets.
@@ -68,26 +73,25 @@ pub fn idelta(window: &Window<'_>, _: &[f64]) -> f64 {
     last_two(window).map_or(ABSENT, |(before, after, _)| after - before)
 }
 
-fn count_pairs(window: &Window<'_>, is_counted: impl Fn(f64, f64) -> bool) -> f64 {
-    let pairs = window.values.windows(2).filter_map(|pair| pair.first().zip(pair.last()));
+/// How many pairs of values that follow each other count.
+pub fn count_pairs(values: &[f64], is_counted: impl Fn(f64, f64) -> bool) -> f64 {
+    let pairs = values.windows(2).filter_map(|pair| pair.first().zip(pair.last()));
     pairs.filter(|(before, after)| is_counted(**before, **after)).count() as f64
 }
 
 /// How often the value changes.
 pub fn changes(window: &Window<'_>, _: &[f64]) -> f64 {
-    count_pairs(window, |before, after| match is_histogram(before) || is_histogram(after) {
-        true => before.to_bits() != after.to_bits(),
-        false => before != after && !(before.is_nan() && after.is_nan()),
-    })
+    count_pairs(window.values, is_change)
 }
 
-/// How often a counter starts anew. A native histogram that follows a number, or another one, does: of two
-/// that differ it cannot be said which has counted more.
+/// Whether a number is another than the one before.
+pub fn is_change(before: f64, after: f64) -> bool {
+    before != after && !(before.is_nan() && after.is_nan())
+}
+
+/// How often a counter starts anew.
 pub fn resets(window: &Window<'_>, _: &[f64]) -> f64 {
-    count_pairs(window, |before, after| match is_histogram(before) || is_histogram(after) {
-        true => before.to_bits() != after.to_bits(),
-        false => after < before,
-    })
+    count_pairs(window.values, |before, after| after < before)
 }
 
 #[cfg(test)]
