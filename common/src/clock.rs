@@ -1,6 +1,11 @@
 //! The clocks of the machine, behind a trait, so that whatever decides can be given any time in a test.
 //!
-//! This is the only file that reads a clock. Everything else takes `now` as an argument.
+//! This is the only file that reads a clock. Everything else takes `now` as an argument. [`slewed`] makes of any clock
+//! one whose stamps never jump.
+
+pub mod slewed;
+
+pub use slewed::SlewedClock;
 
 use crate::model::time::{BootTime, Now, WallTime};
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -9,6 +14,12 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Now;
+
+    /// How far the machine's wall clock was ahead of this one when it was last read, in milliseconds; negative if it
+    /// was behind. Zero for a clock that goes by nothing else.
+    fn difference_ms(&self) -> i64 {
+        0
+    }
 }
 
 /// The clock that counts on while the host sleeps, where there is one.
