@@ -15,11 +15,13 @@ use super::record::Record;
 use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
+use super::snapshot::{Snapshot, SnapshotError};
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
 use crate::store::SeriesId;
 use quorate_common::block::BlockError;
 use quorate_common::clock::Clock;
+use quorate_common::error::chain;
 use quorate_common::journal::JournalError;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::SeriesSpec;
@@ -143,6 +145,20 @@ impl Engine {
             Err(_) => commits.failed += 1,
         });
         done
+    }
+
+    /// All files as they are now, with what was gathered so far. Nothing is sealed, deleted or logged meanwhile.
+    ///
+    /// # Errors
+    /// A log file that cannot be opened.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let _still = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
+        // What does not become durable is not acknowledged either: the snapshot lacks nothing that is.
+        if let Err(error) = self.commit_with(&mut writer) {
+            tracing::warn!(error = chain(&error), "the snapshot lacks the newest frames");
+        }
+        Snapshot::take(&self.shelf, &writer.files())
     }
 
     /// Seals what is over and lets go of what is old. Says what failed; it is tried again.

@@ -17,6 +17,7 @@ mod run;
 mod seal;
 mod segment;
 mod shelf;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -26,6 +27,7 @@ pub use engine::{Commits, Config};
 pub use open::{Dice, StoreError};
 pub use replay::Report;
 pub use run::Running;
+pub use snapshot::{Snapshot, SnapshotError, SnapshotFile};
 
 use super::{Append, FrameRecord, Lane, NewColumns, Origin, Sample, Select, SeriesId};
 use engine::Engine;
@@ -71,6 +73,14 @@ impl Embedded {
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
+    }
+
+    /// All files as they are now, for a backup; none of a store in memory. Blocks while a window is sealed.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        self.engine.as_ref().map_or_else(|| Ok(Snapshot::default()), Engine::snapshot)
     }
 
     fn log(&self) -> Option<&Log> {

@@ -49,7 +49,7 @@ pub struct Volume {
 
 /// All chunk files.
 pub struct Shelf {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     directory: PathBuf,
     volumes: RwLock<Vec<Arc<Volume>>>,
     /// Chunks and indices that could not be read.
@@ -296,6 +296,11 @@ impl Volume {
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where its index lies, if it has one.
+    pub fn index(&self) -> Option<&Path> {
+        self.index.as_deref()
     }
 }
 
