@@ -20,6 +20,7 @@ use crate::judge;
 use crate::limit::{Bound, Limits, Refusals, Slots};
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
+use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
@@ -274,6 +275,14 @@ async fn build(
             agents,
             live,
             store: store.clone(),
+            backups: Backups {
+                paths,
+                name: doors.name(),
+                store: store.clone(),
+                limits: limits.clone(),
+                slots: Slots::default(),
+                shutdown: shutdown.clone(),
+            },
             clock: clock.clone(),
         },
         limits,

@@ -10,6 +10,7 @@
 //! A certificate is only a name. What it may do stands in the registry, so that taking it away needs no
 //! revocation list.
 
+pub mod backup;
 pub mod ca;
 mod config;
 pub mod ending;

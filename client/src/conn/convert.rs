@@ -354,7 +354,19 @@ impl From<v1::GetStatusResponse> for view::Aggregator {
             limits: all(message.limits),
             refused: message.refused.into_iter().collect(),
             newer_agents: message.newer_agents,
+            clock_ahead_ms: message.clock_ahead_ms,
+            history: message.history.map(Into::into),
         }
+    }
+}
+
+impl From<v1::StoredHistory> for view::StoredHistory {
+    fn from(message: v1::StoredHistory) -> Self {
+        let v1::StoredHistory { files, bytes, verified, damaged, quarantined } = message;
+        let spoilt = |v1::SpoiltFile { name, bytes }| view::SpoiltFile { name, bytes };
+        let damaged = damaged.into_iter().map(spoilt).collect();
+        let quarantined = quarantined.into_iter().map(spoilt).collect();
+        view::StoredHistory { files, bytes, verified, damaged, quarantined }
     }
 }
 

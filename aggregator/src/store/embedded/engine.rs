@@ -16,6 +16,7 @@ use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
 use super::snapshot::{Snapshot, SnapshotError};
+use super::verify::Verify;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
 use crate::store::SeriesId;
@@ -87,6 +88,7 @@ pub struct Engine {
     config: Config,
     writer: Mutex<Writer>,
     upkeep: Mutex<Upkeep>,
+    verify: Mutex<Verify>,
 }
 
 /// What upkeep remembers from one time to the next.
@@ -119,8 +121,9 @@ impl Engine {
     pub fn new(config: Config, parts: Parts) -> Engine {
         let Parts { log, shelf, durable, writer, clock, rng } = parts;
         let upkeep = Mutex::new(Upkeep { rng, waiting: BTreeMap::new(), named_at: None });
+        let (writer, verify) = (Mutex::new(writer), Mutex::default());
         let commits = watch::Sender::new(Commits::default());
-        Engine { log, shelf, durable, clock, commits, config, writer: Mutex::new(writer), upkeep }
+        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, verify }
     }
 
     /// Makes durable what was gathered, and tells whoever waits.
@@ -159,6 +162,16 @@ impl Engine {
             tracing::warn!(error = chain(&error), "the snapshot lacks the newest frames");
         }
         Snapshot::take(&self.shelf, &writer.files())
+    }
+
+    /// Reads a bit of what is sealed once more.
+    pub fn verify(&self, now: BootTime) {
+        self.verify.lock().unwrap_or_else(PoisonError::into_inner).step(&self.shelf, now);
+    }
+
+    /// Sealed files that were read once more.
+    pub fn verified(&self) -> u64 {
+        self.verify.lock().unwrap_or_else(PoisonError::into_inner).verified
     }
 
     /// Seals what is over and lets go of what is old. Says what failed; it is tried again.

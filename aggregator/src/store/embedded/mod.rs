@@ -20,6 +20,7 @@ mod shelf;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod window;
 mod writer;
 
@@ -49,11 +50,28 @@ use window::Span;
 /// All histories, by node.
 type Nodes = RwLock<HashMap<NodeId, Arc<Mutex<History>>>>;
 
+/// How the history on disk does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Chunk files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many of them were read once more since the start.
+    pub verified: u64,
+    /// Chunk files in which damage was found, and how many bytes of each.
+    pub damaged: Vec<(String, u64)>,
+    /// Files that nothing could be made of, and their bytes.
+    pub quarantined: Vec<(String, u64)>,
+}
+
 /// The store. [`Embedded::default`] is one in memory alone; see [`Embedded::open`] for one that lasts.
 #[derive(Default)]
 pub struct Embedded {
     nodes: Nodes,
     engine: Option<Engine>,
+    /// Files that were put aside, now or at earlier starts: names and bytes.
+    quarantined: Vec<(String, u64)>,
     /// Held as long as the store is.
     lock: Option<StateLock>,
 }
@@ -73,6 +91,19 @@ impl Embedded {
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
+    }
+
+    /// How the history on disk does; `None` if there is none.
+    pub fn condition(&self) -> Option<Condition> {
+        let engine = self.engine.as_ref()?;
+        let volumes = engine.shelf.all();
+        Some(Condition {
+            files: volumes.len() as u64,
+            bytes: volumes.iter().map(|volume| volume.bytes).sum(),
+            verified: engine.verified(),
+            damaged: engine.shelf.spoilt(),
+            quarantined: self.quarantined.clone(),
+        })
     }
 
     /// All files as they are now, for a backup; none of a store in memory. Blocks while a window is sealed.

@@ -17,12 +17,12 @@ use quorate_common::journal::{self, Journal, JournalError, Piece, parse_name, pi
 use quorate_common::model::node::NodeId;
 use quorate_common::model::time::WallTime;
 use quorate_common::rng::Rng;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Beginnings of the names of files.
 pub const CHUNKS: &str = "chunks";
@@ -54,6 +54,8 @@ pub struct Shelf {
     volumes: RwLock<Vec<Arc<Volume>>>,
     /// Chunks and indices that could not be read.
     damaged: AtomicU64,
+    /// The damaged places of chunk files: where they begin, and how many bytes each has.
+    spoilt: Mutex<BTreeMap<PathBuf, BTreeMap<u64, u64>>>,
 }
 
 /// A chunk file that is written.
@@ -67,8 +69,8 @@ pub struct Writing {
 impl Shelf {
     /// An empty one.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Shelf {
-        let (volumes, damaged) = Default::default();
-        Shelf { disk, directory: directory.to_owned(), volumes, damaged }
+        let (volumes, damaged, spoilt) = Default::default();
+        Shelf { disk, directory: directory.to_owned(), volumes, damaged, spoilt }
     }
 
     /// Begins the next chunk file of a window.
@@ -161,14 +163,15 @@ impl Shelf {
                     let read = self.chunk(volume, entry);
                     let done = read.and_then(|chunk| chunk.samples(wanted, (from, to), samples).ok());
                     if done.is_none() {
-                        self.tell_damage(&volume.path, entry.at);
+                        self.tell_spoilt(volume, (entry.at, entry.bytes));
                     }
                 }
             }
         }
     }
 
-    fn chunk(&self, volume: &Volume, entry: &Entry) -> Option<Chunk> {
+    /// A chunk; `None` if it cannot be read.
+    pub fn chunk(&self, volume: &Volume, entry: &Entry) -> Option<Chunk> {
         let bytes = usize::try_from(entry.bytes).ok().filter(|_| entry.bytes <= volume.bytes)?;
         let content = self.disk.read_part(&volume.path, entry.at, bytes).ok()?;
         let (kind, payload) = journal::record_at(&content, volume.salt, entry.at)?;
@@ -197,6 +200,27 @@ impl Shelf {
         tracing::warn!(file = %path.display(), at, "history is damaged here");
     }
 
+    /// A place of a chunk file cannot be read. Told once, and not at all if the file is gone.
+    pub fn tell_spoilt(&self, volume: &Volume, (at, bytes): (u64, u64)) {
+        if !self.all().iter().any(|other| other.path == volume.path) {
+            return;
+        }
+        let is_new = {
+            let mut spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+            spoilt.entry(volume.path.clone()).or_default().insert(at, bytes).is_none()
+        };
+        if is_new {
+            self.tell_damage(&volume.path, at);
+        }
+    }
+
+    /// Chunk files in which damage was found, by name, and how many bytes of each.
+    pub fn spoilt(&self) -> Vec<(String, u64)> {
+        let spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        spoilt.iter().map(|(path, places)| (name(path), places.values().sum())).collect()
+    }
+
     /// Deletes a chunk file and its index.
     ///
     /// # Errors
@@ -206,6 +230,7 @@ impl Shelf {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|other| other.path != volume.path);
+        self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).remove(&volume.path);
         // The chunks first: an index alone is nothing.
         self.disk.remove(&volume.path)?;
         volume.index.as_ref().map_or(Ok(()), |index| self.disk.remove(index))
@@ -305,12 +330,12 @@ impl Volume {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use quorate_common::block::{self, Column};
     use quorate_common::cell::Form;
     use quorate_common::disk::{Fault, MemoryDisk, Operation};
-    use quorate_common::model::series::CellForm;
+    use quorate_common::model::series::{CellForm, Window};
     use quorate_common::rng::SeededRng;
 
     const SECOND: i64 = 1_000_000_000;
@@ -324,14 +349,24 @@ mod tests {
         Chunk { node: NodeId(node), series: vec![(SeriesId(id), CellForm::COUNT)], block, first, last }
     }
 
-    fn shelf() -> (MemoryDisk, Shelf) {
+    /// An empty shelf and its disk.
+    pub fn shelf() -> (MemoryDisk, Shelf) {
         let disk = MemoryDisk::default();
         (disk.clone(), Shelf::new(Arc::new(disk), Path::new("d")))
     }
 
+    /// Seals a chunk of each of so many nodes, in one of the first windows.
+    pub fn write_window(shelf: &Shelf, window: i64, nodes: i64) {
+        write_to(shelf, Span::of(Window::Short, WallTime(window * 300 * SECOND)), nodes).unwrap();
+    }
+
     fn write(shelf: &Shelf, nodes: i64) -> Result<(), JournalError> {
-        let mut rng = SeededRng::new(3);
-        let mut writing = shelf.begin(Span::FIRST, &mut rng);
+        write_to(shelf, Span::FIRST, nodes)
+    }
+
+    fn write_to(shelf: &Shelf, span: Span, nodes: i64) -> Result<(), JournalError> {
+        let mut rng = SeededRng::new(3 + span.start().0.cast_unsigned());
+        let mut writing = shelf.begin(span, &mut rng);
         (1..=nodes).try_for_each(|node| writing.push(&chunk(node, 7)))?;
         shelf.finish(writing, &["log-a".to_owned()], &mut rng)
     }
