@@ -5,6 +5,7 @@ mod certificate;
 mod change;
 mod doors;
 mod reload;
+mod restore;
 mod status;
 mod upkeep;
 
@@ -64,6 +65,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
         Some(Command::Run(run)) => start(&run),
         Some(Command::CheckConfig { common }) => configure(&(&common).into()).map(drop),
         Some(Command::Ca(change)) => authority::change(&change),
+        Some(Command::Restore(flags)) => restore::run(&flags),
         Some(Command::Init(init)) => {
             let (config, _) = configure(&(&init.common).into())?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;

@@ -18,6 +18,7 @@ pub mod generation;
 pub mod init;
 pub mod keeper;
 pub mod registry;
+pub mod restore;
 pub mod roster;
 
 pub use config::Config;
