@@ -4,6 +4,7 @@ mod authority;
 mod certificate;
 mod change;
 mod doors;
+mod history;
 mod reload;
 mod restore;
 mod status;
@@ -25,13 +26,12 @@ use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
-use crate::store::Append;
-use crate::store::embedded::Embedded;
+use crate::store::embedded;
 use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
+use history::History;
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::config::{Environment, load};
-use quorate_common::error::chain;
 use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::time::WallTime;
@@ -47,14 +47,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// What is kept in memory.
-const KEPT: Duration = Duration::from_secs(15 * 60);
-/// How often what is older is let go.
-const EXPIRE_EVERY: Duration = Duration::from_secs(10);
 /// A judge that has not swept for this long hangs.
 const HANG_MIN: Duration = Duration::from_secs(10);
 
@@ -165,7 +160,7 @@ struct Aggregator {
     judge: (judge::Inputs, watch::Sender<Arc<Snapshot>>),
     settings: Settings,
     agents: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
-    store: Arc<Embedded>,
+    history: History,
     clock: Arc<dyn Clock>,
     _lock: StateLock,
 }
@@ -226,8 +221,9 @@ async fn build(
     let State { paths, registry, lock } = State::open(&config).await?;
     let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
-    let (live, store) = (Arc::new(Newest::default()), Arc::new(Embedded::default()));
-    let (agents, agents_task) = Agents::new();
+    let history = History::open(&paths.history, embedded::Config::default(), clock.clone()).await?;
+    let (live, store) = (Arc::new(Newest::default()), history.store.clone());
+    let (agents, agents_task) = Agents::new(store.clone());
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
     let inputs = judge::Inputs {
@@ -295,7 +291,16 @@ async fn build(
     };
     tracing::info!(limits = %line(&settings.config.limits), "limits");
     let agents = Box::pin(agents_task);
-    Ok(Aggregator { doors, services, judge: (inputs, publish), settings, agents, store, clock, _lock: lock })
+    Ok(Aggregator {
+        doors,
+        services,
+        judge: (inputs, publish),
+        settings,
+        agents,
+        history,
+        clock,
+        _lock: lock,
+    })
 }
 
 /// All limits in one line: `door.connections_max=20000 …`.
@@ -315,7 +320,6 @@ impl Aggregator {
         let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
         let snapshots = publish.subscribe();
         shutdown.spawn("judge", judge::run(inputs, publish, shutdown.clone()));
-        shutdown.spawn("expiry", expire(self.store, self.clock.clone(), shutdown.clone()));
         let registry = self.services.registry.clone();
         shutdown.spawn("upkeep", upkeep::run(registry, self.clock.clone(), shutdown.clone()));
         // Ends when the last handle is gone; nothing waits for it.
@@ -341,7 +345,13 @@ impl Aggregator {
         }
         shutdown.asked().await;
         tracing::info!(class = "action", "stopping");
-        let finished = notifier.stopping(shutdown.finished(STOP_DEADLINE)).await;
+        let history = self.history;
+        let stopped = async {
+            let finished = shutdown.finished(STOP_DEADLINE).await;
+            // A disk that hangs must not keep the program: what it did not take, the agents have.
+            finished && tokio::time::timeout(STOP_DEADLINE, history.close()).await.is_ok()
+        };
+        let finished = notifier.stopping(stopped).await;
         if let Some(part) = shutdown.failed() {
             return Err(Failure::Failed(format!("`{part}` failed, see above")));
         }
@@ -349,28 +359,6 @@ impl Aggregator {
             Ok(())
         } else {
             Err(Failure::Failed(format!("some tasks had not ended after {} s", STOP_DEADLINE.as_secs())))
-        }
-    }
-}
-
-/// Lets go of what is older than is kept.
-async fn expire(store: Arc<Embedded>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
-    let mut every = tokio::time::interval(EXPIRE_EVERY);
-    // After a pause of ours once is enough.
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = shutdown.asked() => return,
-            _ = every.tick() => {
-                let kept = i64::try_from(KEPT.as_nanos()).unwrap_or(i64::MAX);
-                let store = store.clone();
-                let before = WallTime(clock.now().wall.0.saturating_sub(kept));
-                // Off the runtime: it walks every segment.
-                let swept = tokio::task::spawn_blocking(move || store.expire(before)).await;
-                if let Err(error) = swept {
-                    tracing::error!(class = "failure", error = chain(&error), "expiry failed");
-                }
-            }
         }
     }
 }

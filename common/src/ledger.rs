@@ -1,5 +1,5 @@
-//! Which frames of one epoch are known: a watermark and a few ranges above it. Pure, and bounded: a peer cannot
-//! make it grow by sending frames with holes between them.
+//! Which frames of one epoch are known, and what became of their samples: a watermark and a few ranges above it. Pure,
+//! and bounded: a peer cannot make it grow by sending frames with holes between them.
 //!
 //! ```text
 //!  known            hole      known     hole     known
@@ -9,10 +9,12 @@
 //!
 //! Each piece remembers `collected_total` of its node before its first and after its last frame. Where two pieces
 //! meet, the difference of the two totals is what was lost between them: nothing between frames that arrived,
-//! and exactly the lost samples where a hole was closed as lost. It refuses totals that run backwards, and to
-//! learn a frame twice.
+//! and exactly the lost samples where a hole was closed as lost; they are tallied under the cause that closed it. So
+//! the tally of a piece is the difference of its totals, always. It refuses totals that run backwards, and to learn a
+//! frame twice.
 
 use crate::model::session::SeqRange;
+use crate::tally::{Cause, Tally};
 
 /// Most ranges above the watermark.
 pub const RANGES_MAX: usize = 64;
@@ -24,6 +26,54 @@ pub struct Totals {
     pub before: u64,
     /// After its last frame.
     pub after: u64,
+}
+
+/// Frames that are known, without a hole between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Their numbers.
+    pub range: SeqRange,
+    /// `None` while nothing in it arrived.
+    pub totals: Option<Totals>,
+    /// What became of the samples between the totals.
+    pub tally: Tally,
+    /// Why the first frames were lost, if they were and nobody could count them yet.
+    pub below: Option<Cause>,
+    /// Why the last frames were lost, if they were and nobody could count them yet.
+    pub above: Option<Cause>,
+}
+
+impl Piece {
+    /// Frames that arrived.
+    pub fn arrived(range: SeqRange, totals: Totals, tally: Tally) -> Piece {
+        Piece { range, totals: Some(totals), tally, below: None, above: None }
+    }
+
+    /// Frames that will not come. What had been collected after them says something only if it is above 0.
+    pub fn lost(range: SeqRange, cause: Cause, collected_total: u64) -> Piece {
+        let totals = Totals { before: collected_total, after: collected_total };
+        let (totals, above) = if collected_total > 0 { (Some(totals), None) } else { (None, Some(cause)) };
+        Piece { range, totals, tally: Tally::default(), below: Some(cause), above }
+    }
+
+    /// Goes on with the piece that begins where this one ends.
+    fn extend(&mut self, next: &Piece) {
+        self.range.last = next.range.last;
+        self.tally.add(&next.tally);
+        match (&mut self.totals, next.totals) {
+            (Some(mine), Some(theirs)) => {
+                let cause = self.above.or(next.below).unwrap_or(Cause::Node);
+                self.tally.drop(cause, theirs.before - mine.after);
+                mine.after = theirs.after;
+                self.above = next.above;
+            }
+            (Some(_), None) => self.above = self.above.or(next.above),
+            (None, theirs) => {
+                self.totals = theirs;
+                self.above = next.above;
+            }
+        }
+    }
 }
 
 /// What a ledger says to frames that want in.
@@ -73,15 +123,17 @@ pub enum LedgerError {
 }
 
 /// The known frames of one epoch of one node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
-    watermark: u64,
-    /// `collected_total` after the watermark; of the last frame that arrived, if those after it were lost.
-    total: u64,
-    /// Ascending, with holes between them and above the watermark.
-    ranges: Vec<SeqRange>,
-    /// One for each range; `None` while nothing in it arrived.
-    totals: Vec<Option<Totals>>,
+    /// Ascending, with holes between them. The first ends at the watermark, be it 0.
+    pieces: Vec<Piece>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        let none = SeqRange { first: 1, last: 0 };
+        Ledger { pieces: vec![Piece::arrived(none, Totals::default(), Tally::default())] }
+    }
 }
 
 impl Ledger {
@@ -92,43 +144,60 @@ impl Ledger {
 
     /// All frames up to this one are known; 0 if not even the first is.
     pub fn watermark(&self) -> u64 {
-        self.watermark
+        self.pieces.first().map_or(0, |base| base.range.last)
     }
 
     /// What is known above the watermark, ascending.
-    pub fn above(&self) -> &[SeqRange] {
-        &self.ranges
+    pub fn above(&self) -> Vec<SeqRange> {
+        self.pieces.iter().skip(1).map(|piece| piece.range).collect()
+    }
+
+    /// The highest number that is known; 0 if none is.
+    pub fn last(&self) -> u64 {
+        self.pieces.last().map_or(0, |piece| piece.range.last)
     }
 
     /// Whether a frame is known.
     pub fn contains(&self, seq: u64) -> bool {
-        let above = self.ranges.get(self.after(seq)).is_some_and(|range| range.first <= seq);
-        seq != 0 && (seq <= self.watermark || above)
+        seq != 0 && self.pieces.get(self.after(seq)).is_some_and(|piece| piece.range.first <= seq)
     }
 
     /// The unknown stretches between known frames, ascending. What lies above the last range is none.
     pub fn holes(&self) -> impl Iterator<Item = SeqRange> {
-        let ends = std::iter::once(self.watermark).chain(self.ranges.iter().map(|range| range.last));
-        ends.zip(&self.ranges).map(|(end, range)| SeqRange { first: end + 1, last: range.first - 1 })
+        let between = |(lower, upper): (&Piece, &Piece)| SeqRange {
+            first: lower.range.last + 1,
+            last: upper.range.first - 1,
+        };
+        self.pieces.iter().zip(self.pieces.iter().skip(1)).map(between)
     }
 
     /// How many samples were collected in a hole, and in lost frames next to it that no one could count yet.
     /// `None` if this is not exactly a hole, or a total at its edges is unknown.
     pub fn hole_samples(&self, first: u64, last: u64) -> Option<u64> {
         let at = self.holes().position(|hole| hole == SeqRange { first, last })?;
-        let after = match at.checked_sub(1) {
-            None => self.total,
-            Some(below) => (*self.totals.get(below)?)?.after,
-        };
-        (*self.totals.get(at)?)?.before.checked_sub(after)
+        let (lower, upper) = (self.pieces.get(at)?.totals?, self.pieces.get(at + 1)?.totals?);
+        upper.before.checked_sub(lower.after)
     }
 
-    /// Everything known, ascending, the part below the watermark first. Inserted into a new ledger (closed,
-    /// where there are no totals) it makes an equal one.
-    pub fn entries(&self) -> impl Iterator<Item = (SeqRange, Option<Totals>)> {
-        let base = SeqRange { first: 1, last: self.watermark };
-        let base = (self.watermark > 0).then_some((base, Some(Totals { before: 0, after: self.total })));
-        base.into_iter().chain(self.ranges.iter().copied().zip(self.totals.iter().copied()))
+    /// Samples that were collected in holes, as far as their edges tell.
+    pub fn waiting(&self) -> u64 {
+        self.holes().filter_map(|hole| self.hole_samples(hole.first, hole.last)).sum()
+    }
+
+    /// What became of the samples of all known frames, those that nobody can count yet left out.
+    pub fn tally(&self) -> Tally {
+        self.pieces.iter().fold(Tally::default(), |mut all, piece| {
+            all.add(&piece.tally);
+            all
+        })
+    }
+
+    /// Everything known, ascending, the part below the watermark first. [`Ledger::restore`] makes an equal one of it.
+    pub fn pieces(&self) -> &[Piece] {
+        match self.pieces.split_first() {
+            Some((base, rest)) if base.range.last == 0 => rest,
+            _ => &self.pieces,
+        }
     }
 
     /// Whether the frames from `first` to `last` are new.
@@ -148,40 +217,60 @@ impl Ledger {
         }
     }
 
-    /// Learns frames, none of which is known, and returns how many samples turn out to have been lost next to
-    /// them, in frames that were closed when nobody could count them; nearly always 0.
+    /// Learns frames that arrived, none of which is known. Their tally is the difference of their totals.
     ///
     /// # Errors
     /// [`LedgerError`]; nothing has changed then.
-    pub fn insert(&mut self, first: u64, last: u64, totals: Totals) -> Result<u64, LedgerError> {
-        self.learn(SeqRange { first, last }, Some(totals))
+    pub fn insert(&mut self, first: u64, last: u64, totals: Totals, tally: Tally) -> Result<(), LedgerError> {
+        self.learn(Piece::arrived(SeqRange { first, last }, totals, tally))
     }
 
-    /// Declares whatever is unknown from `first` to `last` as lost, and returns how many samples that settles:
-    /// those of every hole that is closed in whole. What is closed in part is counted with the rest of its hole.
+    /// Learns a piece of another ledger of this epoch, of which nothing is known.
     ///
     /// # Errors
     /// [`LedgerError`]; nothing has changed then.
-    pub fn close(&mut self, first: u64, last: u64) -> Result<u64, LedgerError> {
-        let mut next = self.clone();
-        let mut lost = 0;
+    pub fn restore(&mut self, piece: Piece) -> Result<(), LedgerError> {
+        self.learn(piece)
+    }
+
+    /// Declares whatever is unknown from `first` to `last` as lost. Samples of every hole that is closed in whole are
+    /// tallied; what is closed in part is counted with the rest of its hole. What had been collected after `last`, if
+    /// anybody knows (0 if not), counts what lies above all that is known.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing has changed then.
+    pub fn lose(
+        &mut self,
+        SeqRange { first, last }: SeqRange,
+        cause: Cause,
+        collected_total: u64,
+    ) -> Result<(), LedgerError> {
+        let (mut next, top) = (self.clone(), self.last());
         for part in self.unknown(first, last) {
-            lost += next.learn(part, None)?;
+            let total = if part.first > top { collected_total } else { 0 };
+            // A total that contradicts what is known says nothing.
+            let told = next.learn(Piece::lost(part, cause, total));
+            if matches!(told, Err(LedgerError::Totals { .. })) {
+                next.learn(Piece::lost(part, cause, 0))?;
+            } else {
+                told?;
+            }
         }
         *self = next;
-        Ok(lost)
+        Ok(())
     }
 
-    /// Position of the first range that ends at or after `seq`.
+    /// Position of the first piece that ends at or after `seq`.
     fn after(&self, seq: u64) -> usize {
-        self.ranges.partition_point(|range| range.last < seq)
+        self.pieces.partition_point(|piece| piece.range.last < seq)
     }
 
     /// The parts of `first` to `last` that are not known.
     fn unknown(&self, first: u64, last: u64) -> Vec<SeqRange> {
         let mut parts = Vec::new();
-        let mut next = Some(first.max(self.watermark.saturating_add(1)));
-        for range in self.ranges.iter().skip(self.after(first)).take_while(|range| range.first <= last) {
+        let mut next = Some(first.max(self.watermark().saturating_add(1)));
+        let ranges = self.pieces.iter().map(|piece| piece.range);
+        for range in ranges.skip(self.after(first).max(1)).take_while(|range| range.first <= last) {
             if let Some(first) = next.filter(|&first| first < range.first) {
                 parts.push(SeqRange { first, last: range.first - 1 });
             }
@@ -195,35 +284,35 @@ impl Ledger {
 
     /// Whether a new range touches a known one or has a place of its own.
     fn fits(&self, SeqRange { first, last }: SeqRange) -> bool {
-        self.ranges.len() < RANGES_MAX
+        self.pieces.len() <= RANGES_MAX
             || self.contains(first - 1)
-            || first - 1 == self.watermark
+            || first - 1 == self.watermark()
             || last.checked_add(1).is_some_and(|next| self.contains(next))
     }
 
-    fn learn(&mut self, range: SeqRange, totals: Option<Totals>) -> Result<u64, LedgerError> {
-        let SeqRange { first, last } = range;
-        if self.unknown(first, last).as_slice() != [range] {
+    fn learn(&mut self, piece: Piece) -> Result<(), LedgerError> {
+        let SeqRange { first, last } = piece.range;
+        if self.unknown(first, last).as_slice() != [piece.range] {
             return Err(LedgerError::Overlap { first, last });
         }
-        if !self.fits(range) {
+        if !self.fits(piece.range) {
             return Err(LedgerError::Full { first, last });
         }
-        self.check_totals(range, totals)?;
-        let at = self.after(first);
-        self.ranges.insert(at, range);
-        self.totals.insert(at, totals);
-        let above = self.join(at + 1);
-        Ok(above + self.join(at))
+        self.check_totals(&piece)?;
+        let at = self.after(first).max(1);
+        self.pieces.insert(at, piece);
+        self.join(at + 1);
+        self.join(at);
+        Ok(())
     }
 
     /// Totals must not fall, from the nearest that are known below to the nearest above.
-    fn check_totals(&self, range: SeqRange, totals: Option<Totals>) -> Result<(), LedgerError> {
+    fn check_totals(&self, Piece { range, totals, .. }: &Piece) -> Result<(), LedgerError> {
         let Some(totals) = totals else { return Ok(()) };
-        let at = self.after(range.first);
-        let (below, above) = self.totals.split_at_checked(at).unwrap_or_default();
-        let below = below.iter().rev().flatten().next().map_or(self.total, |totals| totals.after);
-        let above = above.iter().flatten().next().map_or(u64::MAX, |totals| totals.before);
+        let at = self.after(range.first).max(1);
+        let (below, above) = self.pieces.split_at_checked(at).unwrap_or_default();
+        let below = below.iter().rev().find_map(|piece| piece.totals).map_or(0, |totals| totals.after);
+        let above = above.iter().find_map(|piece| piece.totals).map_or(u64::MAX, |totals| totals.before);
         let steps = [(below, totals.before), (totals.before, totals.after), (totals.after, above)];
         match steps.into_iter().find(|(before, after)| before > after) {
             None => Ok(()),
@@ -233,46 +322,15 @@ impl Ledger {
         }
     }
 
-    /// Joins the range at `at` to what is below it, if they touch; returns the samples lost between.
-    fn join(&mut self, at: usize) -> u64 {
-        let Some((&range, &totals)) = self.ranges.get(at).zip(self.totals.get(at)) else { return 0 };
-        let end = match at.checked_sub(1).and_then(|below| self.ranges.get(below)) {
-            Some(below) => below.last,
-            None => self.watermark,
+    /// Joins the piece at `at` to the one below it, if they touch.
+    fn join(&mut self, at: usize) {
+        let (Some(upper), Some(lower)) = (self.pieces.get(at).copied(), self.pieces.get_mut(at - 1)) else {
+            return;
         };
-        if end + 1 != range.first {
-            return 0;
+        if lower.range.last + 1 == upper.range.first {
+            lower.extend(&upper);
+            self.pieces.remove(at);
         }
-        self.ranges.remove(at);
-        self.totals.remove(at);
-        let Some(below) = at.checked_sub(1) else {
-            self.watermark = range.last;
-            return totals.map_or(0, |totals| {
-                let lost = totals.before - self.total;
-                self.total = totals.after;
-                lost
-            });
-        };
-        if let Some(lower) = self.ranges.get_mut(below) {
-            lower.last = range.last;
-        }
-        self.totals.get_mut(below).map_or(0, |lower| merge(lower, totals))
-    }
-}
-
-/// Extends the totals of a range by those of the one above it; returns the samples lost between.
-fn merge(lower: &mut Option<Totals>, upper: Option<Totals>) -> u64 {
-    match (lower.as_mut(), upper) {
-        (Some(lower), Some(upper)) => {
-            let lost = upper.before - lower.after;
-            lower.after = upper.after;
-            lost
-        }
-        (None, upper) => {
-            *lower = upper;
-            0
-        }
-        (Some(_), None) => 0,
     }
 }
 
@@ -289,6 +347,22 @@ mod tests {
 
     fn totals(first: u64, last: u64) -> Totals {
         Totals { before: total(first - 1), after: total(last) }
+    }
+
+    fn tally(first: u64, last: u64) -> Tally {
+        Tally::stored(total(last) - total(first - 1))
+    }
+
+    fn close(ledger: &mut Ledger, first: u64, last: u64) -> Result<u64, LedgerError> {
+        let before = ledger.tally().all() - ledger.tally().stored;
+        ledger.lose(SeqRange { first, last }, Cause::Overflow, 0)?;
+        Ok(ledger.tally().all() - ledger.tally().stored - before)
+    }
+
+    fn arrive(ledger: &mut Ledger, first: u64, last: u64) -> Result<u64, LedgerError> {
+        let before = ledger.tally().all() - ledger.tally().stored;
+        ledger.insert(first, last, totals(first, last), tally(first, last))?;
+        Ok(ledger.tally().all() - ledger.tally().stored - before)
     }
 
     fn ranges(set: &BTreeSet<u64>) -> Vec<SeqRange> {
@@ -326,7 +400,7 @@ mod tests {
                 match ledger.admit(first, last) {
                     Admission::Full => {
                         prop_assert_eq!(ledger.above().len(), RANGES_MAX);
-                        prop_assert!(ledger.insert(first, last, totals(first, last)).is_err());
+                        prop_assert!(arrive(&mut ledger, first, last).is_err());
                         prop_assert_eq!(&ledger, &before);
                         continue;
                     }
@@ -335,11 +409,11 @@ mod tests {
                     Admission::Partly(found) => prop_assert_eq!(&parts, &found),
                 }
                 if kind == 0 {
-                    lost += ledger.close(first, last).unwrap();
+                    lost += close(&mut ledger, first, last).unwrap();
                     closed.extend(&new);
                 } else {
                     for part in parts {
-                        lost += ledger.insert(part.first, part.last, totals(part.first, part.last)).unwrap();
+                        lost += arrive(&mut ledger, part.first, part.last).unwrap();
                     }
                 }
                 known.extend(new);
@@ -347,10 +421,10 @@ mod tests {
             }
             // Fill every hole and one frame above: all that was closed is counted then, exactly.
             for hole in ledger.holes().collect::<Vec<_>>() {
-                lost += ledger.insert(hole.first, hole.last, totals(hole.first, hole.last)).unwrap();
+                lost += arrive(&mut ledger, hole.first, hole.last).unwrap();
             }
             let end = ledger.watermark() + 1;
-            lost += ledger.insert(end, end, totals(end, end)).unwrap();
+            lost += arrive(&mut ledger, end, end).unwrap();
             prop_assert_eq!(lost, closed.iter().sum::<u64>());
             prop_assert_eq!(ledger.watermark(), end);
         }
@@ -359,25 +433,25 @@ mod tests {
     #[test]
     fn a_hole_counts_the_difference_at_its_edges() {
         let mut ledger = Ledger::new();
-        assert_eq!(ledger.insert(1, 10, totals(1, 10)), Ok(0));
-        assert_eq!(ledger.insert(21, 30, totals(21, 30)), Ok(0));
+        assert_eq!(arrive(&mut ledger, 1, 10), Ok(0));
+        assert_eq!(arrive(&mut ledger, 21, 30), Ok(0));
         let expect = total(20) - total(10);
         assert_eq!(ledger.hole_samples(11, 20), Some(expect));
         assert_eq!(ledger.hole_samples(12, 20), None, "not the whole hole");
         assert_eq!(ledger.hole_samples(31, 40), None, "not a hole");
-        assert_eq!(ledger.clone().close(5, 25), Ok(expect), "known frames are not closed");
-        assert_eq!(ledger.close(13, 14), Ok(0));
+        assert_eq!(close(&mut ledger.clone(), 5, 25), Ok(expect), "known frames are not closed");
+        assert_eq!(close(&mut ledger, 13, 14), Ok(0));
         assert_eq!(ledger.hole_samples(11, 12), None, "the total between is unknown");
-        assert_eq!(ledger.insert(11, 12, totals(11, 12)), Ok(0));
-        assert_eq!(ledger.insert(15, 20, totals(15, 20)), Ok(13 + 14));
-        assert_eq!((ledger.watermark(), ledger.above()), (30, [].as_slice()));
+        assert_eq!(arrive(&mut ledger, 11, 12), Ok(0));
+        assert_eq!(arrive(&mut ledger, 15, 20), Ok(13 + 14));
+        assert_eq!((ledger.watermark(), ledger.above()), (30, vec![]));
     }
 
     #[test]
     fn only_a_range_too_many_is_refused() {
         let mut ledger = Ledger::new();
         for n in 1..=RANGES_MAX as u64 {
-            ledger.insert(n * 10, n * 10 + 4, totals(n * 10, n * 10 + 4)).unwrap();
+            arrive(&mut ledger, n * 10, n * 10 + 4).unwrap();
         }
         for (first, last, expect) in [
             (700, 700, Admission::Full),
@@ -395,16 +469,16 @@ mod tests {
             assert_eq!(ledger.admit(first, last), expect, "{first} to {last}");
         }
         let before = ledger.clone();
-        assert_eq!(ledger.close(700, 701), Err(LedgerError::Full { first: 700, last: 701 }));
+        assert_eq!(close(&mut ledger, 700, 701), Err(LedgerError::Full { first: 700, last: 701 }));
         assert_eq!(ledger, before);
-        assert_eq!(ledger.close(1, 9), Ok(total(9)));
+        assert_eq!(close(&mut ledger, 1, 9), Ok(total(9)));
         assert_eq!(ledger.watermark(), 14);
     }
 
     #[test]
     fn bad_ranges_and_totals_change_nothing() {
         let mut ledger = Ledger::new();
-        ledger.insert(5, 6, Totals { before: 50, after: 60 }).unwrap();
+        ledger.insert(5, 6, Totals { before: 50, after: 60 }, Tally::stored(10)).unwrap();
         let known = ledger.clone();
         for (first, last, before, after, overlap) in [
             (0, 1, 0, 1, true),
@@ -415,7 +489,7 @@ mod tests {
             (1, 2, 0, 51, false),
             (8, 9, 59, 70, false),
         ] {
-            let error = ledger.insert(first, last, Totals { before, after }).unwrap_err();
+            let error = ledger.insert(first, last, Totals { before, after }, Tally::default()).unwrap_err();
             assert_eq!(matches!(error, LedgerError::Overlap { .. }), overlap, "{error}");
             assert_eq!(matches!(error, LedgerError::Totals { .. }), !overlap, "{error}");
             assert_eq!(ledger, known);
@@ -423,29 +497,45 @@ mod tests {
     }
 
     #[test]
+    fn losses_are_tallied_under_the_cause_that_closed_them() {
+        let range = |first, last| SeqRange { first, last };
+        let mut ledger = Ledger::new();
+        ledger.lose(range(1, 2), Cause::Earlier, 0).unwrap();
+        arrive(&mut ledger, 5, 5).unwrap();
+        ledger.lose(range(7, 8), Cause::Overflow, 0).unwrap();
+        ledger.lose(range(3, 4), Cause::Damaged, 0).unwrap();
+        assert_eq!(ledger.tally().dropped().collect::<Vec<_>>(), [(Cause::Earlier, total(4))]);
+        arrive(&mut ledger, 6, 6).unwrap();
+        ledger.lose(range(9, 12), Cause::Node, total(12)).unwrap();
+        let dropped: Vec<_> = ledger.tally().dropped().collect();
+        assert_eq!(dropped, [(Cause::Overflow, total(12) - total(6)), (Cause::Earlier, total(4))]);
+        ledger.lose(range(13, 13), Cause::Node, 1).unwrap();
+        assert_eq!((ledger.watermark(), ledger.tally().all()), (13, total(12)), "a total that falls is none");
+        arrive(&mut ledger, 14, 14).unwrap();
+        assert_eq!(ledger.tally().dropped().last(), Some((Cause::Node, 13)));
+        assert_eq!(ledger.tally().all(), total(14));
+    }
+
+    #[test]
     fn entries_make_an_equal_ledger() {
         let mut ledger = Ledger::new();
-        ledger.insert(2, 5, totals(2, 5)).unwrap();
-        ledger.close(1, 1).unwrap();
-        ledger.insert(9, 12, totals(9, 12)).unwrap();
-        ledger.close(20, 22).unwrap();
-        ledger.close(6, 6).unwrap();
+        arrive(&mut ledger, 2, 5).unwrap();
+        close(&mut ledger, 1, 1).unwrap();
+        arrive(&mut ledger, 9, 12).unwrap();
+        close(&mut ledger, 20, 22).unwrap();
+        close(&mut ledger, 6, 6).unwrap();
         let mut copy = Ledger::new();
-        for (range, totals) in ledger.entries() {
-            match totals {
-                Some(totals) => copy.insert(range.first, range.last, totals).unwrap(),
-                None => copy.close(range.first, range.last).unwrap(),
-            };
-        }
+        ledger.pieces().iter().for_each(|piece| copy.restore(*piece).unwrap());
         assert_eq!(copy, ledger);
+        assert!(Ledger::new().pieces().is_empty());
     }
 
     #[test]
     fn the_last_number_is_no_edge_case() {
         let mut ledger = Ledger::new();
-        assert_eq!(ledger.insert(u64::MAX, u64::MAX, Totals::default()), Ok(0));
+        assert_eq!(ledger.insert(u64::MAX, u64::MAX, Totals::default(), Tally::default()), Ok(()));
         assert!(ledger.contains(u64::MAX));
-        assert_eq!(ledger.close(0, u64::MAX), Ok(0));
+        assert_eq!(close(&mut ledger, 0, u64::MAX), Ok(0));
         assert_eq!(ledger.watermark(), u64::MAX);
         assert_eq!(ledger.admit(1, u64::MAX), Admission::Known);
     }

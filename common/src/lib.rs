@@ -27,6 +27,7 @@ pub mod rejoin;
 pub mod rng;
 pub mod secret;
 pub mod shutdown;
+pub mod tally;
 pub mod telemetry;
 pub mod terminal;
 pub mod tls;

@@ -111,8 +111,9 @@ impl Agent {
 impl Aggregator {
     fn new() -> Aggregator {
         let row = Live::default().row(NODE, &"n1".parse().expect("a name"));
-        let node = NodeHandle { id: NODE, row, delivery: Arc::<Delivery>::default() };
-        Aggregator { node, store: Arc::default(), session: None }
+        let store = Arc::<Embedded>::default();
+        let node = NodeHandle { id: NODE, row, delivery: Arc::new(Delivery::new(NODE, store.clone())) };
+        Aggregator { node, store, session: None }
     }
 }
 
@@ -366,7 +367,8 @@ impl World {
         }
         let Aggregator { node, store, .. } = &self.aggregator;
         let mut backfill = Backfill::new(NODE, node.delivery.clone(), store.clone(), Limits::default());
-        let known = backfill.receive(message);
+        let taken = backfill.receive(message);
+        let known = backfill.known(taken);
         assert_eq!(known.refused, None, "an honest agent is never refused");
         if self.second > ROUGH || self.rng.below(4) > 0 {
             self.agent.log.known(known);

@@ -1,55 +1,26 @@
 //! Delivery: which frames of a node are known, and what became of every sample it collected.
 //!
-//! One for each node, shared by all its connections. The law: collected = stored + dropped, the dropped ones
-//! by cause. Frames are known for as long as this process lives.
+//! One for each node, shared by all its connections. The law: collected = stored + dropped, the dropped ones by cause.
+//! What is known here is known of the frames that were received; what is durable the store says, and only that is
+//! acknowledged. Under one lock a frame is counted and handed to the store, so both know the same: after a failure of
+//! the disk what is known is set back to what the store will still make durable, and what was lost comes again.
 
-use quorate_common::ledger::{Ledger, LedgerError, Totals};
-use quorate_common::model::backfill::{Loss, LossCause};
+mod heard;
+
+use crate::store::{Append, FrameRecord, Lane, Lost, Origin};
+use heard::Heard;
+use quorate_common::cell::{Decoder, FrameHead};
+use quorate_common::ledger::{LedgerError, Totals};
+use quorate_common::model::backfill::Loss;
+use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, Held, SeqRange};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
+use quorate_common::model::time::WallTime;
+use quorate_common::tally::Tally;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Why samples were not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Cause {
-    /// The agent had no room for them any more.
-    Overflow,
-    /// The node has more series than it may.
-    Quota,
-    /// Collected before this process first heard of this start of the agent: acknowledged to an earlier run of
-    /// ours, whose memory is gone, or pushed out on the node meanwhile.
-    Earlier,
-    /// The node's disk did not take them.
-    Unwritten,
-    /// The node's disk gave something else back, or we could not read them.
-    Damaged,
-    /// The node has them no more and does not say why: its disk was lost, wiped or set back.
-    Node,
-}
-
-impl From<LossCause> for Cause {
-    fn from(cause: LossCause) -> Cause {
-        match cause {
-            LossCause::Overflow => Cause::Overflow,
-            LossCause::Unwritten => Cause::Unwritten,
-            LossCause::Damaged => Cause::Damaged,
-        }
-    }
-}
-
-impl Cause {
-    /// The word for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Cause::Overflow => "overflow",
-            Cause::Quota => "quota",
-            Cause::Earlier => "earlier",
-            Cause::Unwritten => "unwritten",
-            Cause::Damaged => "damaged",
-            Cause::Node => "lost_on_node",
-        }
-    }
-}
+pub use quorate_common::tally::Cause;
 
 /// What became of the samples of one node, in samples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,33 +41,25 @@ impl Counts {
 }
 
 /// The ledgers of one node.
-#[derive(Debug, Default)]
 pub struct Delivery {
+    node: NodeId,
+    store: Arc<dyn Append>,
     inner: Mutex<Inner>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    epochs: HashMap<Epoch, Heard>,
-    counts: Counts,
+    epochs: BTreeMap<Epoch, Heard>,
+    /// Of epochs that ended since this process began.
+    past: Tally,
     /// Wall time minus boot time of each boot of the host, in nanoseconds; fixed when the boot is first heard.
-    offsets: HashMap<[u8; 16], i64>,
-}
-
-/// What was heard of one epoch.
-#[derive(Debug)]
-struct Heard {
-    ledger: Ledger,
-    /// The lowest number that the agent may still send. What is unknown below it is lost.
-    held_from: u64,
-    /// Why frames were lost that are counted only when those beside them come.
-    cause: Cause,
-}
-
-impl Default for Heard {
-    fn default() -> Self {
-        Heard { ledger: Ledger::default(), held_from: u64::MAX, cause: Cause::Earlier }
-    }
+    offsets: BTreeMap<[u8; 16], i64>,
 }
 
 /// How much later than the fastest a message may come without being worth a correction.
@@ -117,6 +80,30 @@ pub struct Counted {
     pub admitted: u64,
 }
 
+impl Counted {
+    fn origin(&self, epoch: Epoch) -> Origin {
+        let before = self.collected_total.saturating_sub(self.sampled);
+        Origin { epoch, totals: Totals { before, after: self.collected_total }, admitted: self.admitted }
+    }
+}
+
+/// What a frame says, and the state of its chain behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// Of which of the node's two streams.
+    pub lane: Lane,
+    /// When it was sampled, on our time line.
+    pub at: WallTime,
+    /// Its place in its chain.
+    pub head: FrameHead,
+    /// Bitmap of the sampled groups, as received.
+    pub groups: &'a [u8],
+    /// Changed cells, as received.
+    pub cells: &'a [u8],
+    /// The state behind it.
+    pub decoder: &'a Decoder,
+}
+
 /// What a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -129,22 +116,32 @@ pub enum Arrival {
 }
 
 impl Delivery {
-    /// A session of an epoch begins; answers what is known of it. What the agent no longer holds is lost, and epochs
-    /// of which it holds nothing end.
-    pub fn begin(&self, epoch: Epoch, held: &[Held]) -> (u64, Vec<SeqRange>) {
+    /// Goes on where the store is.
+    pub fn new(node: NodeId, store: Arc<dyn Append>) -> Delivery {
+        let delivery = Delivery { node, store, inner: Mutex::default() };
+        delivery.set_back();
+        delivery
+    }
+
+    /// A session of an epoch begins. What the agent no longer holds is lost, and epochs of which it holds nothing end.
+    pub fn begin(&self, epoch: Epoch, held: &[Held]) {
         self.with(|inner| {
             inner.epochs.entry(epoch).or_default();
             for one in held {
                 inner.epochs.entry(one.epoch).or_default();
             }
             for (known, heard) in &mut inner.epochs {
-                let ranges =
-                    held.iter().filter(|held| held.epoch == *known).map(|held| (held.first, held.last));
-                heard.hold(ranges.collect(), &mut inner.counts);
+                let ranges = held.iter().filter(|held| held.epoch == *known);
+                let lost = heard.hold(ranges.map(|held| (held.first, held.last)).collect());
+                lost.into_iter().for_each(|range| self.lose(*known, heard, range, 0));
             }
-            inner.epochs.retain(|known, _| *known == epoch || held.iter().any(|held| held.epoch == *known));
-            inner.known(epoch)
-        })
+            let is_held = |known: &Epoch| *known == epoch || held.iter().any(|held| held.epoch == *known);
+            let ended = inner.epochs.extract_if(.., |known, _| !is_held(known));
+            ended.for_each(|(known, heard)| {
+                inner.past.add(&heard.ledger.tally());
+                self.store.end(self.node, known);
+            });
+        });
     }
 
     /// The offset that turns boot time of this boot into our time line, given what a message says of it.
@@ -169,56 +166,83 @@ impl Delivery {
         self.with(|inner| inner.offsets.get(&boot_id).copied())
     }
 
-    /// A frame arrived: it sampled so many, of which so many were admitted. A known one is not counted again.
+    /// A frame arrived, and goes to the store; one without content is a heartbeat. A known one is not counted again.
     ///
     /// # Errors
-    /// The running total of the agent contradicts itself; nothing is counted then.
-    pub fn stored(&self, epoch: Epoch, frame: Counted) -> Result<Arrival, LedgerError> {
+    /// The running total of the agent contradicts itself; nothing is counted or stored then.
+    pub fn arrive(
+        &self,
+        epoch: Epoch,
+        frame: Counted,
+        content: Option<Content<'_>>,
+    ) -> Result<Arrival, LedgerError> {
         self.with(|inner| {
             let heard = inner.epochs.entry(epoch).or_default();
-            if heard.ledger.contains(frame.seq) {
-                return Ok(Arrival::Known);
-            }
-            let before = frame.collected_total.saturating_sub(frame.sampled);
-            let totals = Totals { before, after: frame.collected_total };
-            let lost = match heard.ledger.insert(frame.seq, frame.seq, totals) {
-                Err(LedgerError::Full { .. }) => return Ok(Arrival::Unkept),
-                lost => lost?,
+            let (arrival, lost) = heard.arrive(frame.seq, &frame.origin(epoch))?;
+            let origin = (arrival == Arrival::New).then(|| frame.origin(epoch));
+            let is_taken = match (content, origin) {
+                (Some(content), origin) => self.keep(content, origin),
+                (None, Some(origin)) => self.store.beat(self.node, frame.seq, origin),
+                (None, None) => true,
             };
-            inner.counts.lose((heard.cause, lost));
-            // An agent that holds nothing older sends the oldest that it has first.
-            heard.held_from = heard.held_from.min(frame.seq);
-            inner.counts.lose(heard.close(1, heard.held_from - 1));
-            inner.counts.collected += frame.sampled;
-            inner.counts.stored += frame.admitted;
-            inner.counts.drop(Cause::Quota, frame.sampled.saturating_sub(frame.admitted));
-            Ok(Arrival::New)
+            lost.into_iter().for_each(|range| self.lose(epoch, heard, range, 0));
+            if origin.is_some() && !is_taken {
+                self.set_back_to_store(inner);
+                return Ok(Arrival::Unkept);
+            }
+            Ok(arrival)
         })
+    }
+
+    fn keep(&self, content: Content<'_>, origin: Option<Origin>) -> bool {
+        let Content { lane, at, head, groups, cells, decoder } = content;
+        let record = FrameRecord { at, head, groups, cells, again: origin.is_none() };
+        self.store.keep((self.node, lane), origin, record, decoder)
     }
 
     /// The agent says that it will not send some frames any more. What is known stays known.
-    pub fn lost(&self, loss: Loss) -> (u64, Vec<SeqRange>) {
+    pub fn lost(&self, loss: Loss) {
+        let Loss { epoch, first, last, collected_total, cause } = loss;
         self.with(|inner| {
-            let heard = inner.epochs.entry(loss.epoch).or_default();
-            heard.cause = loss.cause.into();
-            let lost = heard.lose(loss);
-            inner.counts.lose(lost);
-            inner.known(loss.epoch)
-        })
+            let heard = inner.epochs.entry(epoch).or_default();
+            heard.cause = cause.into();
+            self.lose(epoch, heard, SeqRange { first, last }, collected_total);
+        });
     }
 
-    /// What is known of an epoch: the watermark and the ranges above it.
-    pub fn known(&self, epoch: Epoch) -> (u64, Vec<SeqRange>) {
-        self.with(|inner| inner.known(epoch))
+    fn lose(&self, epoch: Epoch, heard: &mut Heard, range: SeqRange, collected_total: u64) {
+        // Too many holes: it is closed with what is around it, when the agent says so again.
+        if range.first <= range.last && heard.ledger.lose(range, heard.cause, collected_total).is_ok() {
+            self.store.close(self.node, Lost { epoch, range, cause: heard.cause, collected_total });
+        }
+    }
+
+    /// What is durable of an epoch: the watermark and the ranges above it.
+    pub fn durable(&self, epoch: Epoch) -> (u64, Vec<SeqRange>) {
+        let ledger = self.store.durable(self.node, epoch);
+        (ledger.watermark(), ledger.above())
     }
 
     /// What became of the samples.
     pub fn counts(&self) -> Counts {
         self.with(|inner| {
-            let mut counts = inner.counts.clone();
-            counts.collected += inner.epochs.values().map(Heard::waiting).sum::<u64>();
-            counts
+            let mut all = inner.past;
+            inner.epochs.values().for_each(|heard| all.add(&heard.ledger.tally()));
+            let waiting: u64 = inner.epochs.values().map(|heard| heard.ledger.waiting()).sum();
+            Counts { collected: all.all() + waiting, stored: all.stored, dropped: all.dropped().collect() }
         })
+    }
+
+    /// A disk failed: what the store forgot is unknown again.
+    pub fn set_back(&self) {
+        self.with(|inner| self.set_back_to_store(inner));
+    }
+
+    fn set_back_to_store(&self, inner: &mut Inner) {
+        inner.epochs.values_mut().for_each(|heard| heard.ledger = Default::default());
+        for (epoch, ledger) in self.store.known(self.node) {
+            inner.epochs.entry(epoch).or_default().ledger = ledger;
+        }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut Inner) -> T) -> T {
@@ -226,123 +250,61 @@ impl Delivery {
     }
 }
 
-impl Inner {
-    fn known(&self, epoch: Epoch) -> (u64, Vec<SeqRange>) {
-        let heard = self.epochs.get(&epoch);
-        heard.map_or_else(Default::default, |heard| (heard.ledger.watermark(), heard.ledger.above().to_vec()))
-    }
-}
-
-impl Heard {
-    /// The first number above all that is known.
-    fn next(&self) -> u64 {
-        self.ledger.above().last().map_or(self.ledger.watermark(), |range| range.last).saturating_add(1)
-    }
-
-    /// What the agent has; everything else that is unknown, up to the newest that is known, is lost.
-    fn hold(&mut self, mut ranges: Vec<(u64, u64)>, counts: &mut Counts) {
-        ranges.sort_unstable();
-        self.held_from = ranges.first().map_or(u64::MAX, |range| range.0);
-        self.cause = if self.next() > 1 { Cause::Node } else { Cause::Earlier };
-        let mut next = 1;
-        for (first, last) in ranges {
-            counts.lose(self.close(next, first - 1));
-            next = next.max(last.saturating_add(1));
-        }
-        counts.lose(self.close(next, self.next() - 1));
-    }
-
-    /// Declares what is unknown from `first` to `last` as lost; how many samples that settles, and why they are lost.
-    fn close(&mut self, first: u64, last: u64) -> (Cause, u64) {
-        // Too many holes: it is closed with what is around it, when the agent says so again.
-        (self.cause, self.ledger.close(first, last).unwrap_or(0))
-    }
-
-    /// Declares frames as lost of which somebody may know how many samples had been collected after them.
-    fn lose(&mut self, Loss { first, last, collected_total, .. }: Loss) -> (Cause, u64) {
-        let top = self.next();
-        let (cause, mut lost) = self.close(first, last.min(top - 1));
-        if last >= top {
-            let totals = Totals { before: collected_total, after: collected_total };
-            // A total that contradicts what is known says nothing.
-            let told = if collected_total > 0 {
-                self.ledger.insert(first.max(top), last, totals).ok()
-            } else {
-                None
-            };
-            lost += told.unwrap_or_else(|| self.close(first.max(top), last).1);
-        }
-        (cause, lost)
-    }
-
-    /// Samples that were collected between frames that are known.
-    fn waiting(&self) -> u64 {
-        self.ledger.holes().filter_map(|hole| self.ledger.hole_samples(hole.first, hole.last)).sum()
-    }
-}
-
-impl Counts {
-    /// Samples that never came.
-    fn lose(&mut self, (cause, samples): (Cause, u64)) {
-        self.collected += samples;
-        self.drop(cause, samples);
-    }
-
-    fn drop(&mut self, cause: Cause, samples: u64) {
-        if samples > 0 {
-            *self.dropped.entry(cause).or_default() += samples;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::embedded::Embedded;
+    use quorate_common::model::backfill::LossCause;
 
     const EPOCH: Epoch = Epoch { order: 1, nonce: 1 };
 
+    fn delivery() -> Delivery {
+        Delivery::new(NodeId(1), Arc::new(Embedded::default()))
+    }
+
     fn store(delivery: &Delivery, seq: u64, collected_total: u64, admitted: u64) {
-        delivery.stored(EPOCH, Counted { seq, collected_total, sampled: 10, admitted }).unwrap();
+        delivery.arrive(EPOCH, Counted { seq, collected_total, sampled: 10, admitted }, None).unwrap();
     }
 
     #[test]
     fn what_the_agent_still_holds_is_waited_for_and_what_it_does_not_is_lost() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         delivery.begin(EPOCH, &[]);
         store(&delivery, 1, 10, 10);
         store(&delivery, 2, 20, 7);
         store(&delivery, 5, 50, 10);
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.open()), (50, 27, 20), "3 and 4 may come yet");
-        assert_eq!(delivery.known(EPOCH), (2, vec![SeqRange { first: 5, last: 5 }]));
+        assert_eq!(delivery.durable(EPOCH), (2, vec![SeqRange { first: 5, last: 5 }]));
         let held = |first| [Held { epoch: EPOCH, first, last: 5 }];
         delivery.begin(EPOCH, &held(4));
-        assert_eq!((delivery.counts().open(), delivery.known(EPOCH).0), (20, 3), "3 is lost, uncounted");
+        assert_eq!((delivery.counts().open(), delivery.durable(EPOCH).0), (20, 3), "3 is lost, uncounted");
         delivery.begin(EPOCH, &held(5));
         let counts = delivery.counts();
         assert_eq!(counts.dropped, BTreeMap::from([(Cause::Node, 20), (Cause::Quota, 3)]));
-        assert_eq!((counts.open(), delivery.known(EPOCH)), (0, (5, Vec::new())));
+        assert_eq!((counts.open(), delivery.durable(EPOCH)), (0, (5, Vec::new())));
     }
 
     #[test]
     fn an_epoch_that_nobody_holds_ends_with_its_holes() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         let next = Epoch { order: 2, nonce: 2 };
         delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 9 }]);
         store(&delivery, 4, 40, 10);
         delivery.begin(next, &[Held { epoch: EPOCH, first: 1, last: 4 }]);
         assert_eq!(delivery.counts().open(), 30);
         let loss = Loss { epoch: EPOCH, first: 1, last: 2, collected_total: 0, cause: LossCause::Overflow };
-        assert_eq!(delivery.lost(loss), (2, vec![SeqRange { first: 4, last: 4 }]));
+        delivery.lost(loss);
+        assert_eq!(delivery.durable(EPOCH), (2, vec![SeqRange { first: 4, last: 4 }]));
         delivery.begin(next, &[]);
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.open()), (40, 10, 0));
-        assert_eq!(delivery.known(EPOCH), (0, Vec::new()));
+        assert_eq!(delivery.durable(EPOCH), (0, Vec::new()));
     }
 
     #[test]
     fn what_is_lost_at_the_end_is_counted_if_the_agent_can_tell() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 20 }]);
         store(&delivery, 1, 10, 10);
         let loss = |first, last, collected_total| Loss {
@@ -352,20 +314,22 @@ mod tests {
             collected_total,
             cause: LossCause::Overflow,
         };
-        assert_eq!(delivery.lost(loss(1, 5, 50)).0, 5);
+        delivery.lost(loss(1, 5, 50));
+        assert_eq!(delivery.durable(EPOCH).0, 5);
         assert_eq!(delivery.counts().dropped[&Cause::Overflow], 40);
-        assert_eq!(delivery.lost(loss(3, 7, 20)).0, 7, "a total that falls is none");
+        delivery.lost(loss(3, 7, 20));
+        assert_eq!(delivery.durable(EPOCH).0, 7, "a total that falls is none");
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.dropped[&Cause::Overflow], counts.open()), (50, 40, 0));
     }
 
     #[test]
     fn too_many_holes_are_not_kept() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 999 }]);
         let arrive = |seq: u64| {
             let frame = Counted { seq, collected_total: seq * 10, sampled: 10, admitted: 10 };
-            delivery.stored(EPOCH, frame).unwrap()
+            delivery.arrive(EPOCH, frame, None).unwrap()
         };
         assert!((1..=64).all(|n| arrive(2 * n) == Arrival::New));
         assert_eq!((arrive(130), arrive(129)), (Arrival::Unkept, Arrival::New), "129 touches 128");
@@ -374,7 +338,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_run_was_told_is_not_the_agents_fault() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         delivery.begin(EPOCH, &[]);
         store(&delivery, 8, 80, 10);
         let counts = delivery.counts();
@@ -384,31 +348,36 @@ mod tests {
 
     #[test]
     fn a_total_that_falls_is_refused() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         store(&delivery, 1, 100, 10);
         let falling = Counted { seq: 2, collected_total: 50, sampled: 10, admitted: 10 };
-        assert!(delivery.stored(EPOCH, falling).is_err());
+        assert!(delivery.arrive(EPOCH, falling, None).is_err());
         assert_eq!(delivery.counts().stored, 10);
     }
 
     #[test]
     fn counts_a_frame_once() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         let first = Counted { seq: 1, collected_total: 10, sampled: 10, admitted: 10 };
         let second = Counted { seq: 2, collected_total: 20, ..first };
         delivery.begin(EPOCH, &[]);
         for (frame, expect) in [(first, Arrival::New), (first, Arrival::Known), (second, Arrival::New)] {
-            assert_eq!(delivery.stored(EPOCH, frame), Ok(expect));
+            assert_eq!(delivery.arrive(EPOCH, frame, None), Ok(expect));
         }
         assert_eq!((delivery.counts().collected, delivery.counts().stored), (20, 20));
         let next = Epoch { order: 2, nonce: 9 };
-        assert_eq!(delivery.begin(next, &[]), (0, Vec::new()));
-        assert_eq!(delivery.stored(EPOCH, first), Ok(Arrival::New), "an epoch that nobody holds has ended");
+        delivery.begin(next, &[]);
+        assert_eq!(delivery.durable(next), (0, Vec::new()));
+        assert_eq!(
+            delivery.arrive(EPOCH, first, None),
+            Ok(Arrival::New),
+            "an epoch that nobody holds has ended"
+        );
     }
 
     #[test]
     fn one_boot_has_one_offset() {
-        let delivery = Delivery::default();
+        let delivery = delivery();
         assert_eq!(delivery.offset([1; 16], 100), 100);
         assert_eq!(delivery.offset([1; 16], 130), 100);
         assert_eq!(delivery.offset([2; 16], 130), 130);

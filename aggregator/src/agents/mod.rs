@@ -11,6 +11,7 @@ mod swap;
 pub use question::{Question, Questions};
 pub use swap::Arrival;
 
+use crate::store::Append;
 use delivery::Delivery;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
@@ -146,13 +147,11 @@ pub struct Agents {
 
 impl Agents {
     /// The handle, and the task to run.
-    pub fn new() -> (Agents, impl Future<Output = ()> + Send) {
+    pub fn new(store: Arc<dyn Append>) -> (Agents, impl Future<Output = ()> + Send) {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let abandon = commands.downgrade();
-        (
-            Agents { commands },
-            Owner { nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon }.run(inbox),
-        )
+        let owner = Owner { store, nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon };
+        (Agents { commands }, owner.run(inbox))
     }
 
     /// Makes a session the current one of its node.
@@ -209,7 +208,6 @@ impl Agents {
     }
 }
 
-#[derive(Default)]
 struct Node {
     delivery: Arc<Delivery>,
     session: Option<Current>,
@@ -228,7 +226,14 @@ struct Waiting {
     reply: oneshot::Sender<Result<ResponseBody, Refused>>,
 }
 
+impl Node {
+    fn new(id: NodeId, store: Arc<dyn Append>) -> Node {
+        Node { delivery: Arc::new(Delivery::new(id, store)), session: None, swaps: Swaps::default() }
+    }
+}
+
 struct Owner {
+    store: Arc<dyn Append>,
     nodes: HashMap<NodeId, Node>,
     waiting: HashMap<u64, Waiting>,
     next: u64,
@@ -237,24 +242,39 @@ struct Owner {
 
 impl Owner {
     async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        while let Some(command) = inbox.recv().await {
-            match command {
-                Command::Attach { node, arrival, reply } => {
-                    reply.send(self.attach(node, arrival)).ok();
+        let mut commits = self.store.commits();
+        let mut failed = commits.borrow().failed;
+        loop {
+            tokio::select! {
+                command = inbox.recv() => match command {
+                    Some(command) => self.take(command),
+                    None => return,
+                },
+                Ok(now) = commits.wait_for(|commits| commits.failed > failed) => {
+                    failed = now.failed;
+                    self.nodes.values().for_each(|node| node.delivery.set_back());
                 }
-                Command::Detach { node, number, reply } => {
-                    reply.send(self.detach(node, number)).ok();
-                }
-                Command::Ask { node, question, deadline, reply } => self.ask(node, question, deadline, reply),
-                Command::Abandon { id } => {
-                    self.waiting.remove(&id);
-                }
-                Command::Answer { node, response } => self.answer(node, response),
-                Command::Delivery { node, reply } => {
-                    reply.send(self.nodes.get(&node).map(|node| node.delivery.clone())).ok();
-                }
-                Command::End { node, forget } => self.end(node, forget),
             }
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Attach { node, arrival, reply } => {
+                reply.send(self.attach(node, arrival)).ok();
+            }
+            Command::Detach { node, number, reply } => {
+                reply.send(self.detach(node, number)).ok();
+            }
+            Command::Ask { node, question, deadline, reply } => self.ask(node, question, deadline, reply),
+            Command::Abandon { id } => {
+                self.waiting.remove(&id);
+            }
+            Command::Answer { node, response } => self.answer(node, response),
+            Command::Delivery { node, reply } => {
+                reply.send(self.nodes.get(&node).map(|node| node.delivery.clone())).ok();
+            }
+            Command::End { node, forget } => self.end(node, forget),
         }
     }
 
@@ -262,7 +282,8 @@ impl Owner {
         self.next += 1;
         let (questions, inbox) = question::queue(QUESTIONS_MAX);
         let (end, ended) = oneshot::channel();
-        let node = self.nodes.entry(node).or_default();
+        let store = &self.store;
+        let node = self.nodes.entry(node).or_insert_with(|| Node::new(node, store.clone()));
         let older = node.session.replace(Current { number: self.next, questions, ended: end });
         let flapping = older.and_then(|older| {
             // One that has ended meanwhile, and was not detached yet, was not taken over from.
@@ -372,6 +393,7 @@ fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::embedded::Embedded;
     use quorate_common::model::process::ProcessRow;
     use quorate_common::model::session::RequestKind;
     use quorate_common::model::time::BootTime;
@@ -380,7 +402,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     fn start() -> (Agents, NodeName) {
-        let (agents, task) = Agents::new();
+        let (agents, task) = Agents::new(Arc::new(Embedded::default()));
         drop(tokio::spawn(task));
         (agents, "n1".parse().unwrap())
     }

@@ -40,6 +40,8 @@ pub struct StatePaths {
     pub hosts: PathBuf,
     /// The registry's database.
     pub registry: PathBuf,
+    /// The directory of history.
+    pub history: PathBuf,
     /// The admin's chain.
     pub admin_chain: PathBuf,
     /// The admin's key.
@@ -58,6 +60,7 @@ impl StatePaths {
             server_key: dir.join("server.key"),
             hosts: dir.join("hosts"),
             registry: dir.join("registry.db"),
+            history: dir.join("history"),
             admin_chain: admin.join("admin.crt"),
             admin_key: admin.join("admin.key"),
             admin_roots: admin.join("ca.crt"),

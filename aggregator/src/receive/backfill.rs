@@ -1,19 +1,17 @@
 //! What an agent sends of earlier, as a machine without I/O and without a clock: pieces become history, losses are
-//! counted, and both are answered by what is known then.
+//! counted, and both are answered by what is durable, once it can be.
 //!
 //! It touches no newest value and nobody's liveness: what is old says nothing of now. A piece that cannot be read is
 //! refused, with what was read of it before kept; the connection goes on.
 
-use crate::agents::delivery::{Arrival, Counted, Delivery};
+use super::intake::{Intake, IntakeError, Place};
+use crate::agents::delivery::Delivery;
 use crate::limit::AgentLimits as Limits;
-use crate::store::{Append, Column, FrameRecord, Lane, NewColumns};
-use quorate_common::cell::{CellError, Decoder, FrameHead};
+use crate::store::{Append, Lane, Ticket};
 use quorate_common::error::chain;
-use quorate_common::ledger::LedgerError;
 use quorate_common::model::backfill::{Backfill as Message, Known, Piece};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::Window;
-use quorate_common::model::session::{AgentMessage, Epoch, Frame, Register, RegisterGroup};
+use quorate_common::model::session::{AgentMessage, Epoch, Frame};
 use quorate_common::model::time::WallTime;
 use quorate_common::pack::{UnpackError, unpack};
 use quorate_proto::convert::{ConvertError, RegisterLimits, SessionReader};
@@ -26,22 +24,19 @@ enum Refusal {
     Unpack(#[from] UnpackError),
     #[error("failed to read its messages")]
     Convert(#[from] ConvertError),
-    #[error("failed to decode {what}")]
-    Decode {
-        what: String,
-        #[source]
-        source: CellError,
-    },
-    #[error("failed to count frame {seq}")]
-    Count {
-        seq: u64,
-        #[source]
-        source: LedgerError,
-    },
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
     #[error("a {0} has no place in it")]
     OutOfPlace(&'static str),
-    #[error("frame {seq}: {bytes} bytes, limit {limit}")]
-    Long { seq: u64, bytes: usize, limit: usize },
+}
+
+/// A message that was taken and not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    epoch: Epoch,
+    refused: Option<String>,
+    /// The batch that it is in.
+    pub ticket: Ticket,
 }
 
 /// One connection that back-fills.
@@ -58,8 +53,8 @@ impl Backfill {
         Backfill { node, delivery, store, limits }
     }
 
-    /// Takes one message, and says what is known then.
-    pub fn receive(&mut self, message: Message) -> Known {
+    /// Takes one message. It is answered by [`Backfill::known`] when the batch that it is in is decided.
+    pub fn receive(&mut self, message: Message) -> Taken {
         let (epoch, refused) = match message {
             Message::Piece(piece) => (piece.epoch, self.piece(&piece).err().map(|error| chain(&error))),
             Message::Loss(loss) => {
@@ -67,7 +62,12 @@ impl Backfill {
                 (loss.epoch, None)
             }
         };
-        let (durable, above) = self.delivery.known(epoch);
+        Taken { epoch, refused, ticket: self.store.ticket() }
+    }
+
+    /// What is durable now of the epoch of a message.
+    pub fn known(&self, Taken { epoch, refused, .. }: Taken) -> Known {
+        let (durable, above) = self.delivery.durable(epoch);
         Known { epoch, durable, above, refused }
     }
 
@@ -75,107 +75,39 @@ impl Backfill {
         let bytes = unpack(&piece.packed, self.limits.piece_bytes_max)?;
         let series_max = self.limits.indices_max() as usize;
         let messages = SessionReader::new(RegisterLimits { series_max }).all(&bytes)?;
-        self.store.begin(self.node, Lane::Late);
+        let (delivery, store) = (self.delivery.clone(), self.store.clone());
+        let place = Place { node: self.node, lane: Lane::Late, delivery, store };
         let mut stretch = Stretch {
-            backfill: self,
             epoch: piece.epoch,
             offset_ns: self.delivery.known_offset(piece.boot_id),
-            decoder: Decoder::new(self.limits.indices_max(), self.limits.groups_max),
-            admitted: Vec::new(),
-            live: 0,
-            groups: Vec::new(),
+            intake: Intake::begin(place, self.limits),
         };
         messages.into_iter().try_for_each(|message| stretch.take(message))
     }
 }
 
 /// A piece that is read.
-struct Stretch<'a> {
-    backfill: &'a Backfill,
+struct Stretch {
     epoch: Epoch,
     /// Our time less the host's boot clock; `None` for a boot that was never heard live.
     offset_ns: Option<i64>,
-    decoder: Decoder,
-    /// For each index, whether it is kept.
-    admitted: Vec<bool>,
-    /// How many live series are kept, and how many of each group.
-    live: u32,
-    groups: Vec<u64>,
+    intake: Intake,
 }
 
-impl Stretch<'_> {
+impl Stretch {
     fn take(&mut self, message: AgentMessage) -> Result<(), Refusal> {
         match message {
-            AgentMessage::Register(register) => self.register(register),
-            AgentMessage::Frame(frame) => self.frame(&frame),
+            AgentMessage::Register(register) => {
+                self.intake.retire(&register.retire)?;
+                register.groups.iter().try_for_each(|group| Ok(drop(self.intake.register(group)?)))
+            }
+            AgentMessage::Frame(frame) => {
+                let at = self.aligned(&frame);
+                Ok(self.intake.frame(self.epoch, &frame, at).map(|_| ())?)
+            }
             AgentMessage::Hello(_) => Err(Refusal::OutOfPlace("hello")),
             AgentMessage::Bye(_) => Err(Refusal::OutOfPlace("farewell")),
         }
-    }
-
-    fn register(&mut self, register: Register) -> Result<(), Refusal> {
-        for &index in &register.retire {
-            let group = self.decoder.group_of(index);
-            let retired = self.decoder.retire(index);
-            retired
-                .map_err(|source| Refusal::Decode { what: format!("the end of series {index}"), source })?;
-            if let (Some(true), Some(group)) = (self.admitted.get(index as usize), group) {
-                self.live -= 1;
-                self.groups[group as usize] -= 1;
-            }
-        }
-        if !register.retire.is_empty() {
-            self.backfill.store.retire(self.backfill.node, Lane::Late, &register.retire);
-        }
-        register.groups.iter().try_for_each(|group| self.group(group))
-    }
-
-    fn group(&mut self, group: &RegisterGroup) -> Result<(), Refusal> {
-        let window = Window::of_interval_ms(group.interval_ms);
-        let forms: Vec<_> = group.series.iter().map(|spec| spec.metric.form.into()).collect();
-        let registered = self.decoder.register(group.group, window, group.first_index, &forms);
-        registered.map_err(|source| Refusal::Decode { what: format!("group {}", group.group), source })?;
-        self.groups.resize(self.groups.len().max(group.group as usize + 1), 0);
-        let Backfill { node, store, limits, .. } = self.backfill;
-        let mut columns = Vec::with_capacity(group.series.len());
-        for spec in &group.series {
-            let admit = self.live < limits.series_per_node_max;
-            self.admitted.push(admit);
-            self.live += u32::from(admit);
-            self.groups[group.group as usize] += u64::from(admit);
-            let id = admit.then(|| store.intern(*node, spec));
-            columns.push(Column { id, form: spec.metric.form, group: group.group });
-        }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
-        store.register(*node, Lane::Late, &new);
-        Ok(())
-    }
-
-    fn frame(&mut self, frame: &Frame) -> Result<(), Refusal> {
-        let Backfill { node, store, limits, .. } = self.backfill;
-        let (bytes, limit) = (frame.groups.len() + frame.cells.len(), limits.frame_bytes_max);
-        if bytes > limit {
-            return Err(Refusal::Long { seq: frame.seq, bytes, limit });
-        }
-        let Some(window) = frame.window else { return self.count(frame, 0, 0).map(drop) };
-        let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
-        let decoded = self.decoder.decode(head, &frame.groups, &frame.cells);
-        let decoded =
-            decoded.map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
-        let admitted = decoded.groups.iter().map(|group| self.groups[*group as usize]).sum();
-        let samples = decoded.samples;
-        let again = self.count(frame, samples, admitted)? != Arrival::New;
-        let record =
-            FrameRecord { at: self.aligned(frame), head, groups: &frame.groups, cells: &frame.cells, again };
-        store.frame(*node, Lane::Late, record, &self.decoder);
-        Ok(())
-    }
-
-    fn count(&self, frame: &Frame, sampled: u64, admitted: u64) -> Result<Arrival, Refusal> {
-        let Frame { seq, collected_total, .. } = *frame;
-        let counted = Counted { seq, collected_total, sampled, admitted };
-        let stored = self.backfill.delivery.stored(self.epoch, counted);
-        stored.map_err(|source| Refusal::Count { seq, source })
     }
 
     /// On our time line. A boot that was never heard live has its own wall clock only.
@@ -194,8 +126,9 @@ mod tests {
     use quorate_common::cell::Encoder;
     use quorate_common::model::backfill::{Loss, LossCause};
     use quorate_common::model::label::Labels;
+    use quorate_common::model::series::Window;
     use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
-    use quorate_common::model::session::Held;
+    use quorate_common::model::session::{Held, Register, RegisterGroup};
     use quorate_common::pack::pack;
     use quorate_proto::convert::SessionWriter;
 
@@ -213,10 +146,16 @@ mod tests {
 
     impl Rig {
         fn new(limits: Limits) -> Rig {
-            let (delivery, store) = (Arc::<Delivery>::default(), Arc::<Embedded>::default());
+            let store = Arc::<Embedded>::default();
+            let delivery = Arc::new(Delivery::new(NODE, store.clone()));
             delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 100 }]);
             let backfill = Backfill::new(NODE, delivery.clone(), store.clone(), limits);
             Rig { backfill, delivery, store }
+        }
+
+        fn receive(&mut self, message: Message) -> Known {
+            let taken = self.backfill.receive(message);
+            self.backfill.known(taken)
         }
 
         /// The values that are there, in order of time.
@@ -282,11 +221,11 @@ mod tests {
     #[test]
     fn fills_the_hole_and_counts_nothing_twice() {
         let mut rig = Rig::new(Limits::default());
-        let known = rig.backfill.receive(piece(messages(4..=6)));
+        let known = rig.receive(piece(messages(4..=6)));
         assert_eq!((known.durable, known.above.len(), known.refused), (0, 1, None));
         assert_eq!(rig.delivery.counts().open(), 3, "three are known to have been collected before");
         for _ in 0..2 {
-            assert_eq!(rig.backfill.receive(piece(messages(1..=5))).durable, 6);
+            assert_eq!(rig.receive(piece(messages(1..=5))).durable, 6);
         }
         let counts = rig.delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.open()), (6, 6, 0));
@@ -301,16 +240,16 @@ mod tests {
     fn a_boot_that_was_heard_live_is_on_our_time_line() {
         let mut rig = Rig::new(Limits::default());
         rig.delivery.offset(BOOT, WALL + SECOND as i64);
-        rig.backfill.receive(piece(messages(1..=2)));
+        rig.receive(piece(messages(1..=2)));
         assert_eq!(rig.stored(), [(2, 1.0), (3, 2.0)]);
     }
 
     #[test]
     fn losses_are_counted_with_their_cause() {
         let mut rig = Rig::new(Limits::default());
-        rig.backfill.receive(piece(messages(4..=6)));
+        rig.receive(piece(messages(4..=6)));
         let loss = Loss { epoch: EPOCH, first: 1, last: 5, collected_total: 0, cause: LossCause::Damaged };
-        assert_eq!(rig.backfill.receive(Message::Loss(loss)).durable, 6);
+        assert_eq!(rig.receive(Message::Loss(loss)).durable, 6);
         let counts = rig.delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.dropped[&Cause::Damaged]), (6, 3, 3));
     }
@@ -320,10 +259,10 @@ mod tests {
         let mut rig = Rig::new(Limits::default());
         let mut broken = messages(1..=3);
         broken.remove(2);
-        let known = rig.backfill.receive(piece(broken));
+        let known = rig.receive(piece(broken));
         assert_eq!(known.durable, 1);
         assert!(known.refused.unwrap().starts_with("failed to decode frame 3: "));
-        let refused = |rig: &mut Rig, message| rig.backfill.receive(message).refused.unwrap();
+        let refused = |rig: &mut Rig, message| rig.receive(message).refused.unwrap();
         let garbage = Piece { epoch: EPOCH, boot_id: BOOT, packed: vec![1, 2, 3].into() };
         assert!(refused(&mut rig, Message::Piece(garbage)).starts_with("failed to unpack: "));
         let bye = AgentMessage::Bye(quorate_common::model::session::ByeReason::Stop);
@@ -336,7 +275,7 @@ mod tests {
     #[test]
     fn series_over_the_quota_are_dropped_and_counted() {
         let mut rig = Rig::new(Limits { series_per_node_max: 1, ..Limits::default() });
-        rig.backfill.receive(piece(wide(2, 1..=3)));
+        rig.receive(piece(wide(2, 1..=3)));
         let counts = rig.delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.dropped.get(&Cause::Quota)), (6, 3, Some(&3)));
     }

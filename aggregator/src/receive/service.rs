@@ -6,11 +6,11 @@ use crate::agents::{Agents, Arrival, Attached, Ended};
 use crate::identity::roster::Principal;
 use crate::limit::{AgentLimits, Current, Reason, Refusals, millis};
 use crate::peer::Peer;
-use crate::store::Append;
 use crate::store::live::Live;
+use crate::store::{Append, Commits};
 use prost::Message;
 use quorate_common::clock::Clock;
-use quorate_common::model::backfill::Known;
+use quorate_common::model::backfill::{self, Known};
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::AggregatorMessage;
 use quorate_common::model::stream::{Observation, StreamEnd, StreamEvent};
@@ -22,8 +22,8 @@ use quorate_proto::v1::ingest_service_server::IngestService;
 use std::error::Error;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, Streaming};
 
@@ -144,6 +144,7 @@ impl Ingest {
     ) {
         let mut stopping = pin!(self.shutdown.asked());
         let mut expelled = pin!(caller.peer.ending.told());
+        let mut commits = self.store.commits();
         loop {
             let message = tokio::select! {
                 message = inbound.message() => message,
@@ -155,7 +156,14 @@ impl Ingest {
                 Ok(None) => return,
                 Err(status) => Err(status),
             };
-            let reply = reply.map(|message| backfill.receive(message));
+            let reply = match reply {
+                Ok(message) => tokio::select! {
+                    known = fill(&mut backfill, &mut commits, message) => Ok(known),
+                    reason = &mut expelled => Err(Status::unauthenticated(&*reason)),
+                    () = &mut stopping => Err(Status::unavailable("the aggregator is stopping")),
+                },
+                Err(status) => Err(status),
+            };
             if let Ok(Known { refused: Some(text), .. }) = &reply {
                 self.refusals.refuse(
                     Reason::Decode,
@@ -285,6 +293,20 @@ impl Ingest {
         // The judge ends only with the program.
         self.observations.send(Observation { node, event, at: self.clock.now() }).await.ok();
     }
+}
+
+/// Takes a message and waits until it is decided whether it is durable. While the disk fails nothing is taken: it would
+/// be kept in memory, not be acknowledged, and come again.
+async fn fill(
+    backfill: &mut Backfill,
+    commits: &mut watch::Receiver<Commits>,
+    message: backfill::Backfill,
+) -> Known {
+    // Only a store that is gone has no commits, and then we stop, too.
+    commits.wait_for(|commits| !commits.is_failing).await.ok();
+    let taken = backfill.receive(message);
+    commits.wait_for(|commits| commits.has(taken.ticket)).await.ok();
+    backfill.known(taken)
 }
 
 /// An agent that takes no replies gets no more: waiting for it would stop its frames, and its end, too.

@@ -9,16 +9,14 @@
 //! Whatever cannot be decoded or is out of turn ends the session with a [`Refusal`]; the agent then begins
 //! another with a key frame.
 
-use crate::agents::delivery::{Arrival, Counted, Delivery};
+use super::intake::{Intake, IntakeError, Place};
+use crate::agents::delivery::Delivery;
 use crate::limit::{AgentLimits as Limits, Bucket, Reason, millis};
 use crate::store::live::NodeRow;
-use crate::store::{Append, Column, FrameRecord, Lane, NewColumns};
+use crate::store::{Append, Lane};
 use quorate_common::catalog;
-use quorate_common::cell::{CellError, Decoder, FrameHead};
 use quorate_common::error::Kind;
-use quorate_common::ledger::LedgerError;
 use quorate_common::model::node::{HostFacts, NodeId};
-use quorate_common::model::series::Window;
 use quorate_common::model::session::{
     ACK_EVERY, Ack, AgentMessage, AggregatorMessage, ByeReason, Epoch, Frame, Hello, PROTOCOL, Register,
     RegisterGroup, Welcome,
@@ -44,34 +42,9 @@ pub enum Refusal {
     /// Too many messages.
     #[error("more than {0} messages a second")]
     Rate(u32),
-    /// A frame that is too long.
-    #[error("frame {seq}: {bytes} bytes, limit {limit}")]
-    Long {
-        /// Which.
-        seq: u64,
-        /// How long.
-        bytes: usize,
-        /// How long it may be.
-        limit: usize,
-    },
-    /// A frame whose running total contradicts the frames before it.
-    #[error("failed to count frame {seq}")]
-    Count {
-        /// Which.
-        seq: u64,
-        /// Why.
-        #[source]
-        source: LedgerError,
-    },
-    /// A frame or registration that does not fit what came before.
-    #[error("failed to decode {what}")]
-    Decode {
-        /// What.
-        what: String,
-        /// Why.
-        #[source]
-        source: CellError,
-    },
+    /// What came cannot be taken.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
 }
 
 impl Refusal {
@@ -79,10 +52,7 @@ impl Refusal {
     pub fn kind(&self) -> Kind {
         match self {
             Refusal::Protocol { .. } => Kind::Conflict,
-            Refusal::OutOfTurn(..)
-            | Refusal::Long { .. }
-            | Refusal::Count { .. }
-            | Refusal::Decode { .. } => Kind::Invalid,
+            Refusal::OutOfTurn(..) | Refusal::Intake(_) => Kind::Invalid,
             Refusal::Rate(_) => Kind::Exhausted,
         }
     }
@@ -91,10 +61,10 @@ impl Refusal {
     pub fn reason(&self) -> Reason {
         match self {
             Refusal::Protocol { .. } => Reason::Protocol,
-            Refusal::OutOfTurn(..) | Refusal::Count { .. } => Reason::OutOfTurn,
+            Refusal::OutOfTurn(..) | Refusal::Intake(IntakeError::Count { .. }) => Reason::OutOfTurn,
             Refusal::Rate(_) => Reason::MessageRate,
-            Refusal::Long { .. } => Reason::FrameBytes,
-            Refusal::Decode { .. } => Reason::Decode,
+            Refusal::Intake(IntakeError::Long { .. }) => Reason::FrameBytes,
+            Refusal::Intake(IntakeError::Decode { .. }) => Reason::Decode,
         }
     }
 }
@@ -152,23 +122,13 @@ pub struct Bites {
 
 struct LiveSession {
     epoch: Epoch,
-    decoder: Decoder,
-    /// Admitted live series, and how each index stands.
-    admitted: Vec<bool>,
-    admitted_live: u32,
-    /// For each group: live series, and how many of them are admitted.
-    groups: Vec<GroupCount>,
+    intake: Intake,
     boot_id: [u8; 16],
     offset_ns: i64,
     received: u64,
     unacknowledged: u64,
     echo: u64,
     acknowledged_at: BootTime,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct GroupCount {
-    admitted: u64,
 }
 
 impl Session {
@@ -213,17 +173,17 @@ impl Session {
         if hello.protocol != PROTOCOL {
             return Err(Refusal::Protocol { found: hello.protocol });
         }
-        let (durable, above) = self.node.delivery.begin(hello.epoch, &hello.held);
+        self.node.delivery.begin(hello.epoch, &hello.held);
+        let (durable, above) = self.node.delivery.durable(hello.epoch);
         let measured = now.wall.0.saturating_sub_unsigned(hello.boot_ns);
         let offset_ns = self.node.delivery.offset(hello.boot_id, measured);
-        self.store.begin(self.node.id, Lane::Live);
+        let NodeHandle { id, delivery, .. } = &self.node;
+        let (delivery, store) = (delivery.clone(), self.store.clone());
+        let place = Place { node: *id, lane: Lane::Live, delivery, store };
         self.node.row.begin();
         self.live = Some(LiveSession {
             epoch: hello.epoch,
-            decoder: Decoder::new(self.limits.indices_max(), self.limits.groups_max),
-            admitted: Vec::new(),
-            admitted_live: 0,
-            groups: Vec::new(),
+            intake: Intake::begin(place, self.limits),
             boot_id: hello.boot_id,
             offset_ns,
             received: 0,
@@ -242,65 +202,20 @@ impl Session {
     }
 
     fn register(&mut self, register: Register) -> Result<Step, Refusal> {
-        self.retire(&register.retire)?;
-        for group in register.groups {
-            self.register_group(group)?;
+        let Some(live) = &mut self.live else { return Ok(Step::Quiet) };
+        live.intake.retire(&register.retire)?;
+        if !register.retire.is_empty() {
+            self.node.row.retire(&register.retire);
+        }
+        for group in &register.groups {
+            let new = live.intake.register(group)?;
+            self.bites.series += new.columns.iter().filter(|column| column.id.is_none()).count() as u64;
+            self.node.row.register(&new, &|at| collector_of(group, at));
         }
         Ok(Step::Quiet)
     }
 
-    fn retire(&mut self, indices: &[u32]) -> Result<(), Refusal> {
-        let Some(live) = &mut self.live else { return Ok(()) };
-        for &index in indices {
-            let group = live.decoder.group_of(index);
-            live.decoder
-                .retire(index)
-                .map_err(|source| Refusal::Decode { what: format!("the end of series {index}"), source })?;
-            if let (Some(true), Some(group)) = (live.admitted.get(index as usize), group) {
-                live.admitted_live -= 1;
-                live.groups[group as usize].admitted -= 1;
-            }
-        }
-        if !indices.is_empty() {
-            self.store.retire(self.node.id, Lane::Live, indices);
-            self.node.row.retire(indices);
-        }
-        Ok(())
-    }
-
-    fn register_group(&mut self, group: RegisterGroup) -> Result<(), Refusal> {
-        let Some(live) = &mut self.live else { return Ok(()) };
-        let window = Window::of_interval_ms(group.interval_ms);
-        let forms: Vec<_> = group.series.iter().map(|spec| spec.metric.form.into()).collect();
-        live.decoder.register(group.group, window, group.first_index, &forms).map_err(|source| {
-            Refusal::Decode {
-                what: format!("the registration of group {} `{}`", group.group, group.collector),
-                source,
-            }
-        })?;
-        let count = live.groups.len().max(group.group as usize + 1);
-        live.groups.resize(count, GroupCount::default());
-        let mut columns = Vec::with_capacity(group.series.len());
-        for spec in &group.series {
-            let admit = live.admitted_live < self.limits.series_per_node_max;
-            live.admitted.push(admit);
-            live.admitted_live += u32::from(admit);
-            self.bites.series += u64::from(!admit);
-            live.groups[group.group as usize].admitted += u64::from(admit);
-            let id = admit.then(|| self.store.intern(self.node.id, spec));
-            columns.push(Column { id, form: spec.metric.form, group: group.group });
-        }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
-        self.store.register(self.node.id, Lane::Live, &new);
-        self.node.row.register(&new, &|at| collector_of(&group, at));
-        Ok(())
-    }
-
     fn frame(&mut self, frame: &Frame, now: Now) -> Result<Step, Refusal> {
-        let bytes = frame.groups.len() + frame.cells.len();
-        if bytes > self.limits.frame_bytes_max {
-            return Err(Refusal::Long { seq: frame.seq, bytes, limit: self.limits.frame_bytes_max });
-        }
         let Some(live) = &mut self.live else { return Ok(Step::Quiet) };
         if frame.seq <= live.received {
             return Err(Refusal::OutOfTurn("frame", "is older than the one before it"));
@@ -310,7 +225,10 @@ impl Session {
             live.offset_ns = self.node.delivery.offset(live.boot_id, measured);
         }
         let aligned = WallTime(live.offset_ns.saturating_add_unsigned(frame.boot_ns));
-        live.take(&self.node, &*self.store, frame, aligned)?;
+        let said = live.intake.frame(live.epoch, frame, aligned)?;
+        if frame.window.is_some() {
+            self.node.row.apply(aligned, said.groups, said.changed);
+        }
         self.bites.intervals += u64::from(frame.next_due_ms > self.limits.interval_ms_max);
         let next_due_ms = frame.next_due_ms.clamp(1, self.limits.interval_ms_max);
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
@@ -331,42 +249,9 @@ impl Session {
         live.echo += 1;
         live.unacknowledged = 0;
         live.acknowledged_at = now.boot;
-        let (durable, above) = self.node.delivery.known(live.epoch);
+        let (durable, above) = self.node.delivery.durable(live.epoch);
         Step::Reply(AggregatorMessage::Ack(Ack { echo: live.echo, received: live.received, durable, above }))
     }
-}
-
-impl LiveSession {
-    /// Decodes a frame, counts it, and only then keeps it: what is refused leaves no trace.
-    fn take(
-        &mut self,
-        node: &NodeHandle,
-        store: &dyn Append,
-        frame: &Frame,
-        aligned: WallTime,
-    ) -> Result<(), Refusal> {
-        let mut counted =
-            Counted { seq: frame.seq, collected_total: frame.collected_total, sampled: 0, admitted: 0 };
-        let Some(window) = frame.window else { return count(node, self.epoch, counted).map(drop) };
-        let head = FrameHead { seq: frame.seq, predecessor: frame.predecessor, window };
-        let decoded = self
-            .decoder
-            .decode(head, &frame.groups, &frame.cells)
-            .map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
-        counted.sampled = decoded.samples;
-        counted.admitted = decoded.groups.iter().map(|group| self.groups[*group as usize].admitted).sum();
-        let again = count(node, self.epoch, counted)? != Arrival::New;
-        node.row.apply(aligned, decoded.groups, decoded.changed);
-        let record = FrameRecord { at: aligned, head, groups: &frame.groups, cells: &frame.cells, again };
-        store.frame(node.id, Lane::Live, record, &self.decoder);
-        Ok(())
-    }
-}
-
-/// Counts a frame, unless it was counted before.
-fn count(node: &NodeHandle, epoch: Epoch, counted: Counted) -> Result<Arrival, Refusal> {
-    let stored = node.delivery.stored(epoch, counted);
-    stored.map_err(|source| Refusal::Count { seq: counted.seq, source })
 }
 
 /// The collector whose success a series of a group tells.

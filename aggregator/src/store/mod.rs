@@ -12,6 +12,8 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{CellForm, SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
+use quorate_common::tally::{Cause, Tally};
+use tokio::sync::watch;
 
 /// A series of one node. Numbers are dense for each node and not used again while the series is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,7 +65,51 @@ pub struct Origin {
     pub epoch: Epoch,
     /// Samples collected in the epoch before it, and with it.
     pub totals: Totals,
+    /// Of those in it, how many belong to series that are kept.
+    pub admitted: u64,
 }
+
+impl Origin {
+    /// What becomes of its samples when it is kept.
+    pub fn tally(&self) -> Tally {
+        Tally::of_frame(self.totals.after.wrapping_sub(self.totals.before), self.admitted)
+    }
+}
+
+/// Frames that will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Whose numbers these are.
+    pub epoch: Epoch,
+    /// All that are unknown of these.
+    pub range: SeqRange,
+    /// Why.
+    pub cause: Cause,
+    /// What had been collected after the last; 0 if nobody knows.
+    pub collected_total: u64,
+}
+
+/// How batches went since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Batches that are durable.
+    pub done: u64,
+    /// Batches that failed: what was in them and not durable before must be sent again.
+    pub failed: u64,
+    /// The last one failed.
+    pub is_failing: bool,
+}
+
+impl Commits {
+    /// Whether a batch was decided.
+    pub fn has(&self, ticket: Ticket) -> bool {
+        self.done + self.failed >= ticket.0
+    }
+}
+
+/// Of the batch that something is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticket(pub u64);
 
 /// One value of one series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,20 +139,29 @@ pub trait Append: Send + Sync + 'static {
     fn register(&self, node: NodeId, lane: Lane, columns: &NewColumns);
     /// Columns end.
     fn retire(&self, node: NodeId, lane: Lane, indices: &[Index]);
-    /// A frame was decoded; `decoder` is the state after it. Nobody counts it: see [`Append::keep`].
-    fn frame(&self, node: NodeId, lane: Lane, record: FrameRecord<'_>, decoder: &Decoder) {
-        self.keep((node, lane), None, record, decoder);
-    }
-    /// A frame was decoded; `decoder` is the state after it. Its ledger learns it once it is durable.
-    fn keep(&self, place: (NodeId, Lane), origin: Option<Origin>, record: FrameRecord<'_>, decoder: &Decoder);
-    /// A frame without samples, which its ledger learns once it is durable.
-    fn beat(&self, node: NodeId, at: WallTime, seq: u64, origin: Origin);
-    /// Frames will not come: their ledger closes them once that is durable.
-    fn close(&self, node: NodeId, at: WallTime, epoch: Epoch, range: SeqRange);
+    /// A frame was decoded; `decoder` is the state after it. Its ledger learns it once it is durable, which it will
+    /// never be if this is false. Without `origin` nobody counts it.
+    fn keep(
+        &self,
+        place: (NodeId, Lane),
+        origin: Option<Origin>,
+        record: FrameRecord<'_>,
+        decoder: &Decoder,
+    ) -> bool;
+    /// A frame without samples, which its ledger learns once it is durable; as with [`Append::keep`].
+    fn beat(&self, node: NodeId, seq: u64, origin: Origin) -> bool;
+    /// Frames will not come: their ledger closes them once that is durable; as with [`Append::keep`].
+    fn close(&self, node: NodeId, lost: Lost) -> bool;
     /// The agent holds nothing of an epoch any more: its ledger goes.
-    fn end(&self, node: NodeId, at: WallTime, epoch: Epoch);
-    /// What is durable of an epoch; `None` if nothing is, or nothing ever will be.
-    fn durable(&self, node: NodeId, epoch: Epoch) -> Option<Ledger>;
+    fn end(&self, node: NodeId, epoch: Epoch);
+    /// What is durable of an epoch.
+    fn durable(&self, node: NodeId, epoch: Epoch) -> Ledger;
+    /// All epochs of a node, and what will be durable of them if nothing fails.
+    fn known(&self, node: NodeId) -> Vec<(Epoch, Ledger)>;
+    /// The batch that has everything that was appended so far.
+    fn ticket(&self) -> Ticket;
+    /// Tells of every batch.
+    fn commits(&self) -> watch::Receiver<Commits>;
     /// Lets go of what is older than `before`.
     fn expire(&self, before: WallTime);
     /// Lets go of everything of a node.

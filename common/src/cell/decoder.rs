@@ -110,8 +110,13 @@ impl Decoder {
         self.read_groups(head.window, groups)?;
         self.read_cells(head.predecessor == 0, groups, cells)?;
         self.apply(head, groups);
+        Ok(self.newest())
+    }
+
+    /// What the last frame said, if it could be decoded.
+    pub fn newest(&self) -> Decoded<'_> {
         let samples = self.groups.iter().map(|&group| self.layout.live(group)).sum();
-        Ok(Decoded { groups: &self.groups, changed: &self.changed, samples })
+        Decoded { groups: &self.groups, changed: &self.changed, samples }
     }
 
     fn check_chain(&self, FrameHead { seq, predecessor, window }: FrameHead) -> Result<(), CellError> {

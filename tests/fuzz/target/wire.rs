@@ -169,7 +169,7 @@ fn sorted(message: &AgentMessage) -> AgentMessage {
 
 fn session_up(input: &[u8]) -> u64 {
     let (id, live, store) = (NodeId(1), Live::default(), Arc::new(Embedded::default()));
-    let delivery = Arc::new(Delivery::default());
+    let delivery = Arc::new(Delivery::new(id, store.clone()));
     let handle = NodeHandle { id, row: live.row(id, &"n1".parse().unwrap()), delivery: delivery.clone() };
     let limits = Limits { series_per_node_max: SERIES_MAX, groups_max: 8, ..Limits::default() };
     let mut session = Session::new(handle, store.clone(), "agg".into(), limits, NOW);
@@ -276,7 +276,8 @@ fn up_seeds() -> Vec<Vec<u8>> {
 
 /// The bytes of a message as they come, or, behind a `p`, those of a piece before it was packed.
 fn backfill(input: &[u8]) -> u64 {
-    let (id, store, delivery) = (NodeId(1), Arc::new(Embedded::default()), Arc::new(Delivery::default()));
+    let (id, store) = (NodeId(1), Arc::new(Embedded::default()));
+    let delivery = Arc::new(Delivery::new(id, store.clone()));
     let epoch = Epoch { order: 3, nonce: 7 };
     delivery.begin(epoch, &[Held { epoch, first: 1, last: 9 }]);
     let limits = Limits { series_per_node_max: SERIES_MAX, groups_max: 8, ..Limits::default() };
@@ -292,7 +293,10 @@ fn backfill(input: &[u8]) -> u64 {
                 .map_err(|error| error.to_string())
                 .and_then(|message| message.try_into().map_err(|error: ConvertError| error.to_string())),
         };
-        let known = message.map(|message| backfill.receive(message));
+        let known = message.map(|message| {
+            let taken = backfill.receive(message);
+            backfill.known(taken)
+        });
         ways = then(ways, ended(&known, |known| usize::from(known.refused.is_some())));
         let counts = delivery.counts();
         let dropped: u64 = counts.dropped.values().sum();

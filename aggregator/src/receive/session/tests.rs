@@ -7,7 +7,7 @@ use crate::store::live::Live;
 use crate::store::{Sample, Select};
 use quorate_common::cell::{Encoder, Form};
 use quorate_common::model::label::Labels;
-use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::{Held, SeqRange};
 
 const SECOND: u64 = 1_000_000_000;
@@ -56,7 +56,8 @@ impl Rig {
     fn new(limits: Limits) -> Rig {
         let store = Arc::new(Embedded::default());
         let row = Live::default().row(NodeId(1), &"n1".parse().unwrap());
-        let node = NodeHandle { id: NodeId(1), row, delivery: Arc::default() };
+        let node =
+            NodeHandle { id: NodeId(1), row, delivery: Arc::new(Delivery::new(NodeId(1), store.clone())) };
         let session = Session::new(node.clone(), store.clone(), "a".into(), limits, at(0));
         Rig { session, node, store, limits, encoder: Encoder::new(), seq: 0, collected: 0, seconds: 0 }
     }
@@ -271,7 +272,7 @@ fn frames_that_never_came_are_declared() {
     rig.tick(&[9]).unwrap();
     let counts = rig.node.delivery.counts();
     assert_eq!((counts.collected, counts.stored, counts.dropped[&Cause::Node]), (6, 2, 4));
-    assert_eq!(rig.node.delivery.known(EPOCH), (6, vec![]));
+    assert_eq!(rig.node.delivery.durable(EPOCH), (6, vec![]));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::snapshot::{Snapshot, SnapshotError};
 use super::verify::Verify;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
-use crate::store::SeriesId;
+use crate::store::{Commits, SeriesId};
 use quorate_common::block::BlockError;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
@@ -53,15 +53,6 @@ impl Default for Config {
     fn default() -> Config {
         Config { age: Duration::from_secs(30 * 86_400), bytes_max: 50 << 30 }
     }
-}
-
-/// How commits went since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Commits {
-    /// Batches that are durable.
-    pub done: u64,
-    /// Batches that failed: what was in them and not durable before must be sent again.
-    pub failed: u64,
 }
 
 /// Why a window was not sealed. It stays in log and memory, and is tried again.
@@ -135,17 +126,16 @@ impl Engine {
     }
 
     fn commit_with(&self, writer: &mut Writer) -> Result<(), CommitError> {
-        let batch = self.log.take();
-        if batch.parts.is_empty() && batch.names.is_empty() {
-            return Ok(());
-        }
+        let Some(batch) = self.log.take() else { return Ok(()) };
         let done = writer.commit(batch);
-        if let Err(error) = &done {
-            self.log.fail(&error.files);
+        match &done {
+            Ok(()) => self.log.land(),
+            Err(error) => self.log.fail(&error.files),
         }
-        self.commits.send_modify(|commits| match &done {
-            Ok(()) => commits.done += 1,
-            Err(_) => commits.failed += 1,
+        self.commits.send_modify(|commits| {
+            commits.is_failing = done.is_err();
+            let count = if done.is_ok() { &mut commits.done } else { &mut commits.failed };
+            *count += 1;
         });
         done
     }

@@ -108,14 +108,14 @@ impl History {
         }
     }
 
-    /// A frame was decoded; `decoder` is the state after it.
+    /// A frame was decoded; `decoder` is the state after it. Whether the log took it.
     pub fn frame(
         &mut self,
         (lane, origin): (Lane, Option<Origin>),
         record: FrameRecord<'_>,
         decoder: &Decoder,
         log: Option<&Log>,
-    ) {
+    ) -> bool {
         let FrameRecord { at, head, groups, cells, again } = record;
         // Nothing on disk is finer, so nothing in memory is.
         let at = WallTime(at.0.div_euclid(1_000_000) * 1_000_000);
@@ -136,12 +136,15 @@ impl History {
             };
             if taken == Pushed::Taken {
                 open.push(&frame);
-                return;
+                return log.is_none() || open.number > 0;
             }
             self.close(lane, window);
         }
         let stream = self.stream(lane);
-        stream.open[place(window)] = begin(span, frame, &stream.layout, decoder, log);
+        let begun = begin(span, frame, &stream.layout, decoder, log);
+        let is_taken = begun.as_ref().is_some_and(|open| log.is_none() || open.number > 0);
+        stream.open[place(window)] = begun;
+        is_taken
     }
 
     fn close(&mut self, lane: Lane, window: Window) {
@@ -205,8 +208,8 @@ impl History {
 }
 
 fn learned(frame: &Frame<'_>) -> Option<Learned> {
-    let Origin { epoch, totals } = frame.origin.filter(|_| !frame.again)?;
-    Some(Learned::Frame(frame.node, epoch, frame.head.seq, totals))
+    let origin = frame.origin.filter(|_| !frame.again)?;
+    Some(Learned::Frame(frame.node, frame.head.seq, origin))
 }
 
 /// A segment that begins with this frame, in whichever file takes it; in none if there is no room.

@@ -2,22 +2,79 @@
 
 use super::log::Learned;
 use super::record::Record;
-use quorate_common::ledger::{Admission, Ledger, Totals};
+use crate::store::Lost;
+use quorate_common::ledger::{Ledger, Piece};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
+use quorate_common::tally::Cause;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 /// By node and epoch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledgers(BTreeMap<(NodeId, Epoch), Ledger>);
 
-/// Frames, and the totals around them if they arrived.
-pub type Entry = (SeqRange, Option<Totals>);
+/// What files say of one epoch.
+#[derive(Debug, Default)]
+pub struct Found {
+    arrived: Vec<Piece>,
+    lost: Vec<(SeqRange, Cause, u64)>,
+}
+
+enum Step {
+    Arrived(Piece),
+    Lost(SeqRange, Cause, u64),
+}
+
+impl Found {
+    /// A piece of a ledger.
+    pub fn piece(&mut self, piece: Piece) {
+        match (piece.totals, piece.below.or(piece.above)) {
+            (None, cause) => self.lost.push((piece.range, cause.unwrap_or(Cause::Node), 0)),
+            (Some(_), _) => self.arrived.push(piece),
+        }
+    }
+
+    /// Frames that were declared lost, those that had come before left out.
+    pub fn lost(&mut self, lost: &Lost) {
+        self.lost.push((lost.range, lost.cause, lost.collected_total));
+    }
+
+    /// Everything without an overlap, from the bottom up. What lies within a wider piece is said by that already.
+    fn steps(mut self) -> Vec<Step> {
+        self.arrived.sort_by_key(|piece| (piece.range.first, Reverse(piece.range.last)));
+        let mut top = 0;
+        self.arrived.retain(|piece| {
+            let is_new = piece.range.first > top;
+            top = top.max(piece.range.last);
+            is_new
+        });
+        let mut steps = Vec::new();
+        for (range, cause, total) in self.lost {
+            let mut next = range.first;
+            let from = self.arrived.partition_point(|piece| piece.range.last < next);
+            for piece in self.arrived.iter().skip(from).take_while(|piece| piece.range.first <= range.last) {
+                let gap = SeqRange { first: next, last: piece.range.first - 1 };
+                steps.push((next, Step::Lost(gap, cause, 0)));
+                next = piece.range.last.saturating_add(1);
+            }
+            steps.push((next, Step::Lost(SeqRange { first: next, last: range.last }, cause, total)));
+        }
+        steps.extend(self.arrived.into_iter().map(|piece| (piece.range.first, Step::Arrived(piece))));
+        steps.sort_by_key(|(first, step)| (*first, matches!(step, Step::Arrived(_))));
+        steps.into_iter().map(|(_, step)| step).collect()
+    }
+}
 
 impl Ledgers {
     /// One ledger.
     pub fn get(&self, node: NodeId, epoch: Epoch) -> Option<&Ledger> {
         self.0.get(&(node, epoch))
+    }
+
+    /// Those of one node.
+    pub fn only(&self, node: NodeId) -> Ledgers {
+        Ledgers(self.of(node).map(|(epoch, ledger)| ((node, epoch), ledger.clone())).collect())
     }
 
     /// All epochs of a node.
@@ -29,12 +86,13 @@ impl Ledgers {
     /// Something became durable. What contradicts the ledger is not learned: it is never acknowledged then.
     pub fn learn(&mut self, learned: Learned) {
         match learned {
-            Learned::Frame(node, epoch, seq, totals) => {
-                let ledger = self.0.entry((node, epoch)).or_default();
-                ledger.insert(seq, seq, totals).ok();
+            Learned::Frame(node, seq, origin) => {
+                let ledger = self.0.entry((node, origin.epoch)).or_default();
+                ledger.insert(seq, seq, origin.totals, origin.tally()).ok();
             }
-            Learned::Closed(node, epoch, range) => {
-                self.0.entry((node, epoch)).or_default().close(range.first, range.last).ok();
+            Learned::Closed(node, lost) => {
+                let ledger = self.0.entry((node, lost.epoch)).or_default();
+                ledger.lose(lost.range, lost.cause, lost.collected_total).ok();
             }
             Learned::Ended(node, epoch) => drop(self.0.remove(&(node, epoch))),
             Learned::Forgotten(node) => self.0.retain(|(of, _), _| *of != node),
@@ -42,24 +100,21 @@ impl Ledgers {
     }
 
     /// Puts an epoch together from what several files say of it, in any order and more than once.
-    pub fn restore(&mut self, node: NodeId, epoch: Epoch, mut entries: Vec<Entry>) {
-        // From the bottom up there are never more holes than there are in the end; the widest first.
-        entries.sort_by_key(|(range, _)| (range.first, std::cmp::Reverse(range.last)));
+    pub fn restore(&mut self, node: NodeId, epoch: Epoch, found: Found) {
         let ledger = self.0.entry((node, epoch)).or_default();
-        for (range, totals) in entries {
-            let new = ledger.admit(range.first, range.last) == Admission::New;
-            let inserted =
-                totals.filter(|_| new).map(|totals| ledger.insert(range.first, range.last, totals));
-            if !matches!(inserted, Some(Ok(_))) {
-                ledger.close(range.first, range.last).ok();
-            }
+        // From the bottom up there are never more holes than there are in the end.
+        for step in found.steps() {
+            match step {
+                Step::Arrived(piece) => ledger.restore(piece).ok(),
+                Step::Lost(range, cause, total) => ledger.lose(range, cause, total).ok(),
+            };
         }
     }
 
     /// Calls `take` with a record for each.
     pub fn records<E>(&self, mut take: impl FnMut(&Record<'_>) -> Result<(), E>) -> Result<(), E> {
         self.0.iter().try_for_each(|(&(node, epoch), ledger)| {
-            take(&Record::Ledger { node, epoch, entries: ledger.entries().collect() })
+            take(&Record::Ledger { node, epoch, pieces: ledger.pieces().to_vec() })
         })
     }
 }
@@ -67,28 +122,48 @@ impl Ledgers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Origin;
+    use quorate_common::ledger::Totals;
+    use quorate_common::tally::Tally;
 
     const NODE: NodeId = NodeId(1);
     const EPOCH: Epoch = Epoch { order: 1, nonce: 2 };
 
-    fn frame(seq: u64) -> Entry {
-        (SeqRange { first: seq, last: seq }, Some(Totals { before: (seq - 1) * 10, after: seq * 10 }))
+    fn origin(seq: u64) -> Origin {
+        let totals = Totals { before: (seq - 1) * 10, after: seq * 10 };
+        Origin { epoch: EPOCH, totals, admitted: 9 }
+    }
+
+    fn piece(seq: u64) -> Piece {
+        Piece::arrived(SeqRange { first: seq, last: seq }, origin(seq).totals, origin(seq).tally())
     }
 
     #[test]
     fn an_epoch_is_put_together_from_files_of_all_classes() {
         let mut expect = Ledgers::default();
         for seq in 1..=400 {
-            expect.learn(Learned::Frame(NODE, EPOCH, seq, frame(seq).1.unwrap()));
+            expect.learn(Learned::Frame(NODE, seq, origin(seq)));
         }
         // Every third frame lies in another file: on its own that file would be far more than 64 ranges.
         let (third, others): (Vec<u64>, Vec<u64>) = (1..=400).partition(|seq| seq % 3 == 0);
-        let head = (SeqRange { first: 1, last: 50 }, Some(Totals { before: 0, after: 500 }));
-        let entries = third.into_iter().chain(others).map(frame).chain([head, head]).collect();
+        let head = SeqRange { first: 1, last: 50 };
+        let head = Piece::arrived(head, Totals { before: 0, after: 500 }, Tally::of_frame(500, 450));
+        // What was lost is said in a range that covers some that had come.
+        let lost = Lost {
+            epoch: EPOCH,
+            range: SeqRange { first: 390, last: 450 },
+            cause: Cause::Damaged,
+            collected_total: 4600,
+        };
+        expect.learn(Learned::Closed(NODE, lost));
+        let mut found = Found::default();
+        found.lost(&lost);
+        third.into_iter().chain(others).map(piece).chain([head, head]).for_each(|piece| found.piece(piece));
         let mut restored = Ledgers::default();
-        restored.restore(NODE, EPOCH, entries);
+        restored.restore(NODE, EPOCH, found);
         assert_eq!(restored, expect);
-        assert_eq!(restored.get(NODE, EPOCH).unwrap().watermark(), 400);
+        let ledger = restored.get(NODE, EPOCH).unwrap();
+        assert_eq!((ledger.watermark(), ledger.tally().stored, ledger.tally().all()), (450, 3600, 4600));
     }
 
     #[test]
@@ -96,7 +171,7 @@ mod tests {
         let mut ledgers = Ledgers::default();
         let next = Epoch { order: 2, nonce: 0 };
         for (node, epoch) in [(NODE, EPOCH), (NODE, next), (NodeId(2), EPOCH)] {
-            ledgers.learn(Learned::Frame(node, epoch, 1, Totals::default()));
+            ledgers.learn(Learned::Frame(node, 1, Origin { epoch, ..origin(1) }));
         }
         assert_eq!(ledgers.of(NODE).map(|(epoch, _)| epoch).collect::<Vec<_>>(), [EPOCH, next]);
         ledgers.learn(Learned::Ended(NODE, EPOCH));

@@ -13,11 +13,11 @@
 
 use super::record::Record;
 use super::window::Span;
-use quorate_common::ledger::Totals;
+use crate::store::{Lost, Origin, Ticket};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::session::{Epoch, SeqRange};
+use quorate_common::model::session::Epoch;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long records wait for others.
@@ -34,13 +34,25 @@ pub type FileNumber = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learned {
     /// A frame is kept.
-    Frame(NodeId, Epoch, u64, Totals),
+    Frame(NodeId, u64, Origin),
     /// Frames will not come.
-    Closed(NodeId, Epoch, SeqRange),
+    Closed(NodeId, Lost),
     /// An epoch is over.
     Ended(NodeId, Epoch),
     /// A node is forgotten.
     Forgotten(NodeId),
+}
+
+impl Learned {
+    /// Of which node.
+    pub fn node(&self) -> NodeId {
+        match *self {
+            Learned::Frame(node, ..)
+            | Learned::Closed(node, _)
+            | Learned::Ended(node, _)
+            | Learned::Forgotten(node) => node,
+        }
+    }
 }
 
 /// What became of a record.
@@ -61,9 +73,11 @@ pub struct Part {
     pub span: Span,
     /// Records, see [`each`].
     pub records: Vec<u8>,
-    /// What they say.
-    pub learned: Vec<Learned>,
 }
+
+/// What records say, in the order in which they came, and in which file each stands: learned file by file, frames of
+/// three window classes would look like many holes.
+pub type Lesson = Vec<(FileNumber, Learned)>;
 
 /// Everything that was gathered.
 #[derive(Debug, Default)]
@@ -72,6 +86,8 @@ pub struct Batch {
     pub names: Vec<u8>,
     /// By number of the file.
     pub parts: BTreeMap<FileNumber, Part>,
+    /// What they say.
+    pub lesson: Arc<Lesson>,
 }
 
 /// See the module.
@@ -86,8 +102,13 @@ struct Gathered {
     files: HashMap<Span, FileNumber>,
     newest: Option<Span>,
     next: FileNumber,
-    batch: Batch,
+    names: Vec<u8>,
+    parts: BTreeMap<FileNumber, Part>,
+    lesson: Lesson,
     bytes: usize,
+    /// How many batches were taken, and what the last one says until it is decided.
+    taken: u64,
+    flying: Arc<Lesson>,
     is_over: bool,
 }
 
@@ -124,31 +145,58 @@ impl Log {
     }
 
     /// Takes a record that belongs to no stretch, in the newest file of `span`'s class.
-    pub fn note(&self, span: Span, record: &Record<'_>, learned: Learned) {
+    /// False if there is no room.
+    pub fn note(&self, span: Span, record: &Record<'_>, learned: Learned) -> bool {
         let mut gathered = self.lock();
         let span = gathered.newest.filter(|newest| newest.window == span.window).unwrap_or(span).max(span);
         let number = gathered.number(span);
-        if gathered.bytes <= GATHERED_BYTES_MAX {
-            let before = gathered.bytes;
-            gathered.put(span, number, record, Some(learned));
-            self.wake(before, &gathered);
+        if gathered.bytes > GATHERED_BYTES_MAX {
+            return false;
         }
+        let before = gathered.bytes;
+        gathered.put(span, number, record, Some(learned));
+        self.wake(before, &gathered);
+        true
     }
 
     /// Takes a record for the dictionary. Never refused: what is named nowhere cannot be found.
     pub fn name(&self, record: &Record<'_>) {
         let mut gathered = self.lock();
-        let (before, names) = (gathered.bytes, gathered.batch.names.len());
-        frame(&mut gathered.batch.names, record);
-        gathered.bytes += gathered.batch.names.len() - names;
+        let (before, names) = (gathered.bytes, gathered.names.len());
+        frame(&mut gathered.names, record);
+        gathered.bytes += gathered.names.len() - names;
         self.wake(before, &gathered);
     }
 
-    /// Hands over everything.
-    pub fn take(&self) -> Batch {
+    /// Hands over everything; `None` if there is nothing. The batch is decided by [`Log::land`] or [`Log::fail`].
+    pub fn take(&self) -> Option<Batch> {
         let mut gathered = self.lock();
+        if gathered.is_empty() {
+            return None;
+        }
         gathered.bytes = 0;
-        std::mem::take(&mut gathered.batch)
+        gathered.taken += 1;
+        gathered.flying = Arc::new(std::mem::take(&mut gathered.lesson));
+        let (names, parts) = (std::mem::take(&mut gathered.names), std::mem::take(&mut gathered.parts));
+        Some(Batch { names, parts, lesson: gathered.flying.clone() })
+    }
+
+    /// What was taken last is durable, and its ledgers know.
+    pub fn land(&self) {
+        self.lock().flying = Arc::default();
+    }
+
+    /// The batch that has everything that came so far.
+    pub fn ticket(&self) -> Ticket {
+        let gathered = self.lock();
+        Ticket(gathered.taken + u64::from(!gathered.is_empty()))
+    }
+
+    /// What is to be learned of a node, oldest first.
+    pub fn pending(&self, node: NodeId) -> Vec<Learned> {
+        let gathered = self.lock();
+        let all = gathered.flying.iter().chain(&gathered.lesson);
+        all.map(|(_, learned)| *learned).filter(|learned| learned.node() == node).collect()
     }
 
     /// The file of a window takes no more; whatever it has is in the next [`Log::take`]. Gives the number that the
@@ -163,9 +211,11 @@ impl Log {
     pub fn fail(&self, numbers: &[FileNumber]) {
         let mut gathered = self.lock();
         gathered.files.retain(|_, number| !numbers.contains(number));
-        gathered.batch.parts.retain(|number, _| !numbers.contains(number));
-        let records: usize = gathered.batch.parts.values().map(|part| part.records.len()).sum();
-        gathered.bytes = gathered.batch.names.len() + records;
+        gathered.parts.retain(|number, _| !numbers.contains(number));
+        gathered.lesson.retain(|(number, _)| !numbers.contains(number));
+        gathered.flying = Arc::default();
+        let records: usize = gathered.parts.values().map(|part| part.records.len()).sum();
+        gathered.bytes = gathered.names.len() + records;
     }
 
     /// Nothing more will come.
@@ -212,12 +262,15 @@ impl Gathered {
     }
 
     fn put(&mut self, span: Span, number: FileNumber, record: &Record<'_>, learned: Option<Learned>) {
-        let empty = || Part { span, records: Vec::new(), learned: Vec::new() };
-        let part = self.batch.parts.entry(number).or_insert_with(empty);
+        let part = self.parts.entry(number).or_insert_with(|| Part { span, records: Vec::new() });
         let before = part.records.len();
         frame(&mut part.records, record);
-        part.learned.extend(learned);
         self.bytes += part.records.len() - before;
+        self.lesson.extend(learned.map(|learned| (number, learned)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.parts.is_empty()
     }
 }
 
@@ -266,12 +319,15 @@ mod tests {
         log.close(SPAN);
         assert_eq!(log.push((SPAN, 5), &retire(2), None), Pushed::Stale);
         assert_eq!(log.number(SPAN), 6);
-        log.push((SPAN, 6), &retire(1), None);
+        log.push((SPAN, 6), &retire(1), Some(learned));
         log.fail(&[6]);
         assert_eq!(log.push((SPAN, 6), &retire(2), None), Pushed::Stale);
-        let batch = log.take();
+        let batch = log.take().unwrap();
         assert_eq!(batch.parts.keys().copied().collect::<Vec<_>>(), [5], "what waited for 6 is gone");
-        assert_eq!(batch.parts[&5].learned, [learned]);
+        assert_eq!(*batch.lesson, [(5, learned)]);
+        assert_eq!((log.take().is_none(), log.pending(NODE)), (true, vec![learned]), "until it is decided");
+        log.land();
+        assert_eq!((log.pending(NODE), log.ticket()), (Vec::new(), Ticket(1)));
         let records: Vec<_> =
             each(&batch.parts[&5].records).map(|(kind, bytes)| Record::read(kind, bytes).unwrap()).collect();
         assert_eq!(records, [retire(1)]);
@@ -299,17 +355,18 @@ mod tests {
         let next = Span::of(Window::Short, SPAN.end());
         assert_eq!((log.number(next), log.number(SPAN)), (1, 2));
         log.note(SPAN, &retire(0), Learned::Ended(NODE, Epoch::default()));
-        assert_eq!(log.take().parts.keys().copied().collect::<Vec<_>>(), [1]);
+        assert_eq!(log.take().unwrap().parts.keys().copied().collect::<Vec<_>>(), [1]);
         let later = Span::of(Window::Short, WallTime(next.end().0));
         log.note(later, &retire(0), Learned::Ended(NODE, Epoch::default()));
-        assert_eq!(log.take().parts.keys().copied().collect::<Vec<_>>(), [3]);
+        assert_eq!(log.take().unwrap().parts.keys().copied().collect::<Vec<_>>(), [3]);
     }
 
     #[test]
     fn whoever_waits_is_woken() {
         let log = std::sync::Arc::new(Log::new(1));
         let other = log.clone();
-        let waits = std::thread::spawn(move || (other.wait(), other.take().parts.len(), other.wait()));
+        let waits =
+            std::thread::spawn(move || (other.wait(), other.take().unwrap().parts.len(), other.wait()));
         log.note(SPAN, &retire(0), Learned::Ended(NODE, Epoch::default()));
         log.end();
         assert_eq!(waits.join().unwrap(), (true, 1, false));

@@ -24,26 +24,27 @@ mod verify;
 mod window;
 mod writer;
 
-pub use engine::{Commits, Config};
+pub use engine::Config;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
 pub use run::Running;
 pub use snapshot::{Snapshot, SnapshotError, SnapshotFile};
 
-use super::{Append, FrameRecord, Lane, NewColumns, Origin, Sample, Select, SeriesId};
+use super::{Append, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket};
 use engine::Engine;
 use history::History;
+use ledgers::Ledgers;
 use log::{Learned, Log};
 use quorate_common::cell::{Decoder, Index};
 use quorate_common::ledger::Ledger;
 use quorate_common::lock::StateLock;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{SeriesSpec, Window};
-use quorate_common::model::session::{Epoch, SeqRange};
+use quorate_common::model::session::Epoch;
 use quorate_common::model::time::WallTime;
 use record::Record;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 use window::Span;
 
@@ -72,22 +73,15 @@ pub struct Embedded {
     engine: Option<Engine>,
     /// Files that were put aside, now or at earlier starts: names and bytes.
     quarantined: Vec<(String, u64)>,
+    /// What is known, where nothing is more durable than this process.
+    ledgers: Mutex<Ledgers>,
+    /// Says nothing, where nothing is committed.
+    quiet: watch::Sender<Commits>,
     /// Held as long as the store is.
     lock: Option<StateLock>,
 }
 
 impl Embedded {
-    /// Tells of every commit, and of every one that failed; `None` if nothing becomes durable.
-    pub fn commits(&self) -> Option<watch::Receiver<Commits>> {
-        self.engine.as_ref().map(|engine| engine.commits.subscribe())
-    }
-
-    /// All epochs of a node of which something is durable, and what.
-    pub fn epochs(&self, node: NodeId) -> Vec<(Epoch, Ledger)> {
-        let Some(engine) = &self.engine else { return Vec::new() };
-        engine.ledgers().of(node).map(|(epoch, ledger)| (epoch, ledger.clone())).collect()
-    }
-
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
@@ -118,9 +112,24 @@ impl Embedded {
         self.engine.as_ref().map(|engine| &engine.log)
     }
 
-    fn note(&self, at: WallTime, record: &Record<'_>, learned: Learned) {
-        if let Some(log) = self.log() {
-            log.note(Span::of(Window::Short, at), record, learned);
+    fn note(&self, record: &Record<'_>, learned: Learned) -> bool {
+        match &self.engine {
+            Some(engine) => {
+                let span = Span::of(Window::Short, engine.clock.now().wall);
+                engine.log.note(span, record, learned)
+            }
+            None => {
+                self.ledgers().learn(learned);
+                true
+            }
+        }
+    }
+
+    /// What is durable, or as durable as it gets.
+    fn ledgers(&self) -> MutexGuard<'_, Ledgers> {
+        match &self.engine {
+            Some(engine) => engine.ledgers(),
+            None => self.ledgers.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -171,25 +180,44 @@ impl Append for Embedded {
         origin: Option<Origin>,
         record: FrameRecord<'_>,
         decoder: &Decoder,
-    ) {
-        self.with(node, |history| history.frame((lane, origin), record, decoder, self.log()));
+    ) -> bool {
+        let taken = self.with(node, |history| history.frame((lane, origin), record, decoder, self.log()));
+        if let (None, Some(origin), false) = (&self.engine, origin, record.again) {
+            self.ledgers().learn(Learned::Frame(node, record.head.seq, origin));
+        }
+        taken
     }
 
-    fn beat(&self, node: NodeId, at: WallTime, seq: u64, origin: Origin) {
-        let learned = Learned::Frame(node, origin.epoch, seq, origin.totals);
-        self.note(at, &Record::Beat { node, seq, origin }, learned);
+    fn beat(&self, node: NodeId, seq: u64, origin: Origin) -> bool {
+        self.note(&Record::Beat { node, seq, origin }, Learned::Frame(node, seq, origin))
     }
 
-    fn close(&self, node: NodeId, at: WallTime, epoch: Epoch, range: SeqRange) {
-        self.note(at, &Record::Closed { node, epoch, range }, Learned::Closed(node, epoch, range));
+    fn close(&self, node: NodeId, lost: Lost) -> bool {
+        self.note(&Record::Closed { node, lost }, Learned::Closed(node, lost))
     }
 
-    fn end(&self, node: NodeId, at: WallTime, epoch: Epoch) {
-        self.note(at, &Record::Ended { node, epoch }, Learned::Ended(node, epoch));
+    fn end(&self, node: NodeId, epoch: Epoch) {
+        self.note(&Record::Ended { node, epoch }, Learned::Ended(node, epoch));
     }
 
-    fn durable(&self, node: NodeId, epoch: Epoch) -> Option<Ledger> {
-        self.engine.as_ref()?.ledgers().get(node, epoch).cloned()
+    fn durable(&self, node: NodeId, epoch: Epoch) -> Ledger {
+        self.ledgers().get(node, epoch).cloned().unwrap_or_default()
+    }
+
+    fn known(&self, node: NodeId) -> Vec<(Epoch, Ledger)> {
+        // In this order: what is decided between the two is learned twice rather than never.
+        let pending = self.log().map(|log| log.pending(node)).unwrap_or_default();
+        let mut known = self.ledgers().only(node);
+        pending.into_iter().for_each(|learned| known.learn(learned));
+        known.of(node).map(|(epoch, ledger)| (epoch, ledger.clone())).collect()
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.log().map_or(Ticket::default(), Log::ticket)
+    }
+
+    fn commits(&self) -> watch::Receiver<Commits> {
+        self.engine.as_ref().map_or(&self.quiet, |engine| &engine.commits).subscribe()
     }
 
     fn expire(&self, before: WallTime) {
@@ -207,14 +235,14 @@ impl Append for Embedded {
     fn forget(&self, node: NodeId) {
         let Some(engine) = &self.engine else {
             self.nodes.write().unwrap_or_else(PoisonError::into_inner).remove(&node);
+            self.ledgers().learn(Learned::Forgotten(node));
             return;
         };
         let next = self.with(node, History::forget);
         let record = Record::Forgotten { node, next };
         engine.log.name(&record);
-        let at = engine.clock.now().wall;
-        self.epochs(node).into_iter().for_each(|(epoch, _)| self.end(node, at, epoch));
-        self.note(at, &record, Learned::Forgotten(node));
+        self.known(node).into_iter().for_each(|(epoch, _)| self.end(node, epoch));
+        self.note(&record, Learned::Forgotten(node));
     }
 }
 

@@ -99,7 +99,7 @@ impl Embedded {
         let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep };
         let engine = Engine::new(config, parts);
         let (nodes, engine) = (histories(found), Some(engine));
-        Ok((Embedded { nodes, engine, quarantined, lock: None }, report))
+        Ok((Embedded { nodes, engine, quarantined, ..Embedded::default() }, report))
     }
 }
 

@@ -10,13 +10,13 @@
 //! What comes from a disk is not trusted: any bytes at all are either a record or an error.
 
 use super::layout::Layout;
-use crate::store::{Column, Lane, NewColumns, Origin, SeriesId};
+use crate::store::{Column, Lane, Lost, NewColumns, Origin, SeriesId};
 use quorate_common::cell::{FrameHead, Index, VarintError};
-use quorate_common::ledger::Totals;
+use quorate_common::ledger::{Piece, Totals};
 use quorate_common::model::label::LabelError;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::SeriesSpec;
-use quorate_common::model::session::{Epoch, SeqRange};
+use quorate_common::model::session::Epoch;
 use quorate_common::model::time::WallTime;
 use std::sync::Arc;
 
@@ -72,10 +72,8 @@ pub enum Record<'a> {
     Closed {
         /// Whose.
         node: NodeId,
-        /// Of which start of the agent.
-        epoch: Epoch,
-        /// Their numbers.
-        range: SeqRange,
+        /// Which, and why.
+        lost: Lost,
     },
     /// Everything that is known of an epoch.
     Ledger {
@@ -84,7 +82,7 @@ pub enum Record<'a> {
         /// Of which start of the agent.
         epoch: Epoch,
         /// As the ledger lists them.
-        entries: Vec<(SeqRange, Option<Totals>)>,
+        pieces: Vec<Piece>,
     },
     /// An epoch is over: its ledger goes.
     Ended {

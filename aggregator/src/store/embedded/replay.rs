@@ -5,13 +5,14 @@
 //! off is normal. It does no I/O.
 
 use super::dictionary::Known;
-use super::ledgers::{Entry, Ledgers};
+use super::ledgers::{self, Ledgers};
 use super::log::{FileNumber, Learned};
 use super::record::{Base, Frame, Record};
 use super::segment::Segment;
 use super::window::Span;
-use crate::store::{Lane, SeriesId};
-use quorate_common::journal::{Piece, pieces};
+use crate::store::{Lane, Origin, SeriesId};
+use quorate_common::journal::{self, pieces};
+use quorate_common::ledger::Piece;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -41,7 +42,7 @@ pub struct Replay {
     segments: HashMap<NodeId, Vec<Segment>>,
     names: HashMap<NodeId, HashMap<SeriesId, Known>>,
     floors: HashMap<NodeId, SeriesId>,
-    entries: HashMap<(NodeId, Epoch), Vec<Entry>>,
+    entries: HashMap<(NodeId, Epoch), ledgers::Found>,
     ended: HashSet<(NodeId, Epoch)>,
 }
 
@@ -71,11 +72,11 @@ impl Replay {
         self.report.files += 1;
         for piece in pieces(content, salt) {
             match piece {
-                Piece::Damage { at, bytes } if at + bytes == content.len() => {
+                journal::Piece::Damage { at, bytes } if at + bytes == content.len() => {
                     self.report.torn_bytes += bytes as u64;
                 }
-                Piece::Damage { bytes, .. } => damaged += bytes as u64,
-                Piece::Record { kind, payload, .. } => match Record::read(kind, payload) {
+                journal::Piece::Damage { bytes, .. } => damaged += bytes as u64,
+                journal::Piece::Record { kind, payload, .. } => match Record::read(kind, payload) {
                     Ok(record) => self.take(&mut file, record),
                     Err(_) => damaged += payload.len() as u64,
                 },
@@ -97,15 +98,13 @@ impl Replay {
             Record::Retire { node, lane, place, indices } => {
                 self.follow(file, (node, lane), place, |open| open.retire(&indices));
             }
-            Record::Beat { node, seq, origin } => {
-                let entry = (SeqRange { first: seq, last: seq }, Some(origin.totals));
-                self.entries.entry((node, origin.epoch)).or_default().push(entry);
+            Record::Beat { node, seq, origin } => self.arrived(node, seq, &origin),
+            Record::Closed { node, lost } => {
+                self.entries.entry((node, lost.epoch)).or_default().lost(&lost);
             }
-            Record::Closed { node, epoch, range } => {
-                self.entries.entry((node, epoch)).or_default().push((range, None));
-            }
-            Record::Ledger { node, epoch, entries } => {
-                self.entries.entry((node, epoch)).or_default().extend(entries);
+            Record::Ledger { node, epoch, pieces } => {
+                let found = self.entries.entry((node, epoch)).or_default();
+                pieces.into_iter().for_each(|piece| found.piece(piece));
             }
             Record::Ended { node, epoch } => drop(self.ended.insert((node, epoch))),
             Record::Series { node, id, seen, spec } => {
@@ -170,9 +169,13 @@ impl Replay {
 
     fn learn(&mut self, frame: &Frame<'_>) {
         if let Some(origin) = frame.origin.filter(|_| !frame.again) {
-            let range = SeqRange { first: frame.head.seq, last: frame.head.seq };
-            self.entries.entry((frame.node, origin.epoch)).or_default().push((range, Some(origin.totals)));
+            self.arrived(frame.node, frame.head.seq, &origin);
         }
+    }
+
+    fn arrived(&mut self, node: NodeId, seq: u64, origin: &Origin) {
+        let piece = Piece::arrived(SeqRange { first: seq, last: seq }, origin.totals, origin.tally());
+        self.entries.entry((node, origin.epoch)).or_default().piece(piece);
     }
 
     /// Everything, put together.

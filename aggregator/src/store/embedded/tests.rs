@@ -8,8 +8,10 @@ use quorate_common::disk::{Disk, Fault, MemoryDisk, Operation};
 use quorate_common::ledger::Totals;
 use quorate_common::model::label::Labels;
 use quorate_common::model::series::{CellForm, Metric, MetricKind};
+use quorate_common::model::session::SeqRange;
 use quorate_common::model::time::{BootTime, Now};
 use quorate_common::rng::{Rng, SeededRng};
+use quorate_common::tally::Cause;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -81,7 +83,7 @@ impl World {
     }
 
     fn known(&self, node: NodeId, epoch: Epoch) -> u64 {
-        self.store.durable(node, epoch).map_or(0, |ledger| ledger.watermark())
+        self.store.durable(node, epoch).watermark()
     }
 
     fn names(&self, beginning: &str) -> Vec<String> {
@@ -166,7 +168,7 @@ impl Feed {
         let record = FrameRecord { at, head, groups: &frame.groups, cells: &frame.cells, again: false };
         let samples = u64::from(SERIES);
         let totals = Totals { before: (seq - 1) * samples, after: seq * samples };
-        let origin = Some(Origin { epoch: self.epoch, totals });
+        let origin = Some(Origin { epoch: self.epoch, totals, admitted: samples });
         store.keep((self.node, self.lane), origin, record, &self.decoder);
     }
 }
@@ -200,9 +202,8 @@ fn what_is_durable_is_there_after_a_power_cut_wherever_it_comes() {
                 // What is not durable is not sent again here: what follows lies above a hole.
                 failures += usize::from(!done);
             }
-            let contains = |world: &World, node, seq| {
-                world.store.durable(NodeId(node), feeds[0].epoch).is_some_and(|ledger| ledger.contains(seq))
-            };
+            let contains =
+                |world: &World, node, seq| world.store.durable(NodeId(node), feeds[0].epoch).contains(seq);
             let expect: Vec<Vec<i64>> = [1, 2]
                 .map(|node| {
                     (first..next).filter(|seq| contains(&world, node, *seq)).map(u64::cast_signed).collect()
@@ -301,13 +302,13 @@ fn damage_costs_the_frames_up_to_the_next_base_of_that_node() {
 fn after_a_failed_commit_the_store_goes_on_and_what_is_sent_again_is_there_once() {
     let world = World::new(1);
     let mut feed = Feed::begin(&world.store, 1, 1);
-    let mut commits = world.store.commits().unwrap();
+    let mut commits = world.store.commits();
     for seq in 1..=10 {
         feed.frame(&world.store, seq);
     }
     world.disk.fail(Fault { operation: Operation::Sync, after: 2, error: io::ErrorKind::Other });
     assert!(!world.commit());
-    assert_eq!(*commits.borrow_and_update(), Commits { done: 0, failed: 1 });
+    assert_eq!(*commits.borrow_and_update(), Commits { done: 0, failed: 1, is_failing: true });
     assert_eq!(world.known(feed.node, feed.epoch), 0);
     assert_eq!(world.seconds(feed.node).len(), 10, "readers do not wait for the disk");
     // The agent begins another session, and sends all again.
@@ -316,7 +317,7 @@ fn after_a_failed_commit_the_store_goes_on_and_what_is_sent_again_is_there_once(
         feed.frame(&world.store, seq);
     }
     assert!(world.commit());
-    assert_eq!(*commits.borrow_and_update(), Commits { done: 1, failed: 1 });
+    assert_eq!(*commits.borrow_and_update(), Commits { done: 1, failed: 1, is_failing: false });
     assert_eq!(world.known(feed.node, feed.epoch), 20);
     assert_eq!(world.seconds(feed.node), (1..=20).collect::<Vec<_>>());
     let world = world.restart();
@@ -411,7 +412,7 @@ fn a_forgotten_node_stays_forgotten() {
     assert!(world.commit());
     let world = world.restart();
     assert_eq!(world.store.find(feed.node, &|_| true), []);
-    assert!(world.store.epochs(feed.node).is_empty());
+    assert!(world.store.known(feed.node).is_empty());
     let mut feed = Feed::begin(&world.store, 1, 2);
     feed.frame(&world.store, 30);
     assert_eq!(world.seconds(feed.node), [30], "another node of the same number has its own history");
@@ -420,27 +421,31 @@ fn a_forgotten_node_stays_forgotten() {
 #[test]
 fn heartbeats_and_lost_frames_count_and_ended_epochs_go() {
     let world = World::new(1);
-    let (node, epoch, at) = (NodeId(1), Epoch { order: 1, nonce: 1 }, WallTime(BEGIN_S * SECOND));
-    let origin = Origin { epoch, totals: Totals { before: 90, after: 90 } };
-    world.store.beat(node, at, 10, origin);
-    world.store.close(node, at, epoch, SeqRange { first: 1, last: 9 });
+    let (node, epoch) = (NodeId(1), Epoch { order: 1, nonce: 1 });
+    let origin = Origin { epoch, totals: Totals { before: 90, after: 90 }, admitted: 0 };
+    assert!(world.store.beat(node, 10, origin));
+    let range = SeqRange { first: 1, last: 9 };
+    assert!(world.store.close(node, Lost { epoch, range, cause: Cause::Overflow, collected_total: 0 }));
     assert_eq!(world.known(node, epoch), 0, "not before it is durable");
+    assert_eq!(world.store.known(node)[0].1.watermark(), 10, "but it will be");
     assert!(world.commit());
     assert_eq!(world.known(node, epoch), 10);
     let world = world.restart();
     assert_eq!(world.known(node, epoch), 10);
-    world.store.end(node, at, epoch);
+    let dropped = world.store.durable(node, epoch).tally();
+    assert_eq!(dropped.dropped().collect::<Vec<_>>(), [(Cause::Overflow, 90)]);
+    world.store.end(node, epoch);
     assert!(world.commit());
     let world = world.restart();
-    assert_eq!(world.store.epochs(node), []);
+    assert_eq!(world.store.known(node), []);
 }
 
 #[test]
 fn log_files_without_frames_and_those_that_could_not_be_deleted_go() {
     let world = World::new(1);
     let (node, epoch) = (NodeId(1), Epoch { order: 1, nonce: 1 });
-    let origin = Origin { epoch, totals: Totals::default() };
-    world.store.beat(node, WallTime(BEGIN_S * SECOND), 1, origin);
+    let origin = Origin { epoch, totals: Totals::default(), admitted: 0 };
+    world.store.beat(node, 1, origin);
     assert!(world.commit() && world.keep_up(331));
     assert!(world.names("log-").is_empty());
     assert_eq!(world.known(node, epoch), 1);
@@ -495,7 +500,7 @@ fn the_threads_commit_and_a_second_process_is_refused() {
     let mut feed = Feed::begin(&store, 1, 1);
     (1..=20).for_each(|seq| feed.frame(&store, seq));
     running.stop();
-    assert_eq!(store.durable(feed.node, feed.epoch).unwrap().watermark(), 20);
+    assert_eq!(store.durable(feed.node, feed.epoch).watermark(), 20);
     drop(store);
     let (store, report) = open().unwrap();
     assert_eq!(report.frames, 20);

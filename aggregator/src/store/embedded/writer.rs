@@ -97,7 +97,7 @@ impl Writer {
         match self.write_names().and_then(|()| self.write_parts(&batch)) {
             Ok(()) => {
                 let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-                batch.parts.values().flat_map(|part| &part.learned).for_each(|one| durable.learn(*one));
+                batch.lesson.iter().for_each(|(_, learned)| durable.learn(*learned));
                 Ok(())
             }
             Err(source) => {

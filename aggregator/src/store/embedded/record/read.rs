@@ -1,15 +1,19 @@
 //! Bytes into records. Memory is taken only for what the bytes can hold.
 
 use super::write::{AGAIN, COUNTED, LATE};
-use super::{Base, Column, Epoch, Frame, Lane, Layout, Origin, Record, RecordError, SeriesId, Totals};
+use super::{
+    Base, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId, Totals,
+};
 use crate::store::NewColumns;
 use quorate_common::cell::FrameHead;
 use quorate_common::cell::varint::{take, unzigzag};
+use quorate_common::ledger::RANGES_MAX;
 use quorate_common::model::label::{Labels, check_metric_name};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
 use quorate_common::model::time::WallTime;
+use quorate_common::tally::{Cause, Tally};
 
 /// Most columns that a run may claim: a base of a million series is no base.
 const COLUMNS_MAX: usize = 1 << 20;
@@ -42,8 +46,8 @@ impl<'a> Reader<'a> {
             },
             4 => Record::Frame { place: self.number()?, frame: self.frame()? },
             5 => Record::Beat { node: self.node()?, seq: self.number()?, origin: self.origin()? },
-            6 => Record::Closed { node: self.node()?, epoch: self.epoch()?, range: self.range()? },
-            7 => Record::Ledger { node: self.node()?, epoch: self.epoch()?, entries: self.entries()? },
+            6 => Record::Closed { node: self.node()?, lost: self.lost()? },
+            7 => Record::Ledger { node: self.node()?, epoch: self.epoch()?, pieces: self.pieces()? },
             8 => Record::Ended { node: self.node()?, epoch: self.epoch()? },
             9 => Record::Series {
                 node: self.node()?,
@@ -129,7 +133,20 @@ impl<'a> Reader<'a> {
 
     fn origin(&mut self) -> Result<Origin, RecordError> {
         let (epoch, after, samples) = (self.epoch()?, self.number()?, self.number()?);
-        Ok(Origin { epoch, totals: Totals { before: after.wrapping_sub(samples), after } })
+        let admitted = samples.wrapping_sub(self.number()?);
+        Ok(Origin { epoch, totals: Totals { before: after.wrapping_sub(samples), after }, admitted })
+    }
+
+    fn lost(&mut self) -> Result<Lost, RecordError> {
+        let (epoch, range) = (self.epoch()?, self.range()?);
+        let cause = self.cause()?.ok_or(RecordError::Range("a cause"))?;
+        Ok(Lost { epoch, range, cause, collected_total: self.number()? })
+    }
+
+    fn cause(&mut self) -> Result<Option<Cause>, RecordError> {
+        let Some(at) = self.number()?.checked_sub(1) else { return Ok(None) };
+        let cause = usize::try_from(at).ok().and_then(|at| Cause::ALL.get(at));
+        cause.map(|cause| Some(*cause)).ok_or(RecordError::Range("a cause"))
     }
 
     fn epoch(&mut self) -> Result<Epoch, RecordError> {
@@ -139,19 +156,26 @@ impl<'a> Reader<'a> {
         Ok(Epoch { order, nonce: u64::from_le_bytes(*nonce) })
     }
 
-    fn entries(&mut self) -> Result<Vec<(SeqRange, Option<Totals>)>, RecordError> {
+    fn pieces(&mut self) -> Result<Vec<Piece>, RecordError> {
+        // There are never more, and each takes more memory than bytes.
         let count = self.count()?;
-        let mut entries = Vec::with_capacity(count);
-        for _ in 0..count {
-            let range = self.range()?;
-            let totals = if self.flag()? {
-                Some(Totals { before: self.number()?, after: self.number()? })
-            } else {
-                None
-            };
-            entries.push((range, totals));
+        if count > RANGES_MAX + 1 {
+            return Err(RecordError::Range("a number of ranges"));
         }
-        Ok(entries)
+        (0..count).map(|_| self.piece()).collect()
+    }
+
+    fn piece(&mut self) -> Result<Piece, RecordError> {
+        let range = self.range()?;
+        let totals =
+            if self.flag()? { Some(Totals { before: self.number()?, after: self.number()? }) } else { None };
+        let (below, above) = (self.cause()?, self.cause()?);
+        let mut tally = Tally::stored(self.number()?);
+        for _ in 0..self.count()? {
+            let cause = self.cause()?.ok_or(RecordError::Range("a cause"))?;
+            tally.drop(cause, self.number()?);
+        }
+        Ok(Piece { range, totals, tally, below, above })
     }
 
     fn range(&mut self) -> Result<SeqRange, RecordError> {

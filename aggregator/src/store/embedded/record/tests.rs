@@ -3,7 +3,9 @@
 use super::*;
 use quorate_common::model::label::Labels;
 use quorate_common::model::series::{CellForm, Metric, MetricKind, Window};
+use quorate_common::model::session::SeqRange;
 use quorate_common::rng::{Rng, SeededRng};
+use quorate_common::tally::{Cause, Tally};
 
 const EPOCH: Epoch = Epoch { order: 7, nonce: u64::MAX };
 
@@ -15,7 +17,7 @@ fn records() -> Vec<Record<'static>> {
         vec![column(0, odd), column(0, odd), column(8, odd), column(9, odd), column(9, CellForm::Float)];
     let layout =
         Layout { groups: vec![Window::Long, Window::Short], columns: columns.clone(), retired: vec![3] };
-    let origin = Origin { epoch: EPOCH, totals: Totals { before: 5, after: u64::MAX } };
+    let origin = Origin { epoch: EPOCH, totals: Totals { before: 5, after: u64::MAX }, admitted: 7 };
     let frame = Frame {
         lane: Lane::Late,
         node,
@@ -33,6 +35,8 @@ fn records() -> Vec<Record<'static>> {
         labels: Labels::new([("x", "y\n"), ("a", "1")]).unwrap(),
     };
     let range = SeqRange { first: 3, last: 900 };
+    let lost = Lost { epoch: EPOCH, range, cause: Cause::Overflow, collected_total: 70 };
+    let arrived = Piece::arrived(range, origin.totals, Tally::of_frame(900, 7));
     vec![
         Record::Base(Base { frame, layout: layout.into() }),
         Record::Base(Base { frame: plain, layout: Arc::default() }),
@@ -41,8 +45,8 @@ fn records() -> Vec<Record<'static>> {
         Record::Frame { place: 300, frame },
         Record::Frame { place: 1, frame: plain },
         Record::Beat { node, seq: 12, origin },
-        Record::Closed { node, epoch: EPOCH, range },
-        Record::Ledger { node, epoch: EPOCH, entries: vec![(range, Some(origin.totals)), (range, None)] },
+        Record::Closed { node, lost },
+        Record::Ledger { node, epoch: EPOCH, pieces: vec![arrived, Piece::lost(range, Cause::Node, 0)] },
         Record::Ended { node, epoch: EPOCH },
         Record::Series { node, id: SeriesId(u32::MAX), seen: WallTime(-1), spec },
         Record::Forgotten { node, next: SeriesId(8) },

@@ -1,9 +1,10 @@
 //! Records into bytes. Nothing here can fail, and a frame costs no allocation of its own.
 
-use super::{Base, Column, Epoch, Frame, Lane, Layout, Origin, Record};
+use super::{Base, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record};
 use quorate_common::cell::varint::{put, zigzag};
 use quorate_common::model::series::{CellForm, MetricKind, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
+use quorate_common::tally::Cause;
 
 impl Record<'_> {
     /// What the journal calls it.
@@ -46,20 +47,17 @@ impl Record<'_> {
                 put_numbers(out, [zigzag(node.0), *seq]);
                 put_origin(out, origin);
             }
-            Record::Closed { node, epoch, range } => {
+            Record::Closed { node, lost: Lost { epoch, range, cause, collected_total } } => {
                 put(out, zigzag(node.0));
                 put_epoch(out, *epoch);
                 put_range(out, *range);
+                put_numbers(out, [code(Some(*cause)), *collected_total]);
             }
-            Record::Ledger { node, epoch, entries } => {
+            Record::Ledger { node, epoch, pieces } => {
                 put(out, zigzag(node.0));
                 put_epoch(out, *epoch);
-                put(out, entries.len() as u64);
-                for (range, totals) in entries {
-                    put_range(out, *range);
-                    out.push(u8::from(totals.is_some()));
-                    totals.iter().for_each(|totals| put_numbers(out, [totals.before, totals.after]));
-                }
+                put(out, pieces.len() as u64);
+                pieces.iter().for_each(|piece| put_piece(out, piece));
             }
             Record::Ended { node, epoch } => {
                 put(out, zigzag(node.0));
@@ -133,9 +131,23 @@ fn put_spec(out: &mut Vec<u8>, spec: &SeriesSpec) {
     }
 }
 
-fn put_origin(out: &mut Vec<u8>, Origin { epoch, totals }: &Origin) {
+fn put_origin(out: &mut Vec<u8>, Origin { epoch, totals, admitted }: &Origin) {
+    let sampled = totals.after.wrapping_sub(totals.before);
     put_epoch(out, *epoch);
-    put_numbers(out, [totals.after, totals.after.wrapping_sub(totals.before)]);
+    put_numbers(out, [totals.after, sampled, sampled.wrapping_sub(*admitted)]);
+}
+
+fn put_piece(out: &mut Vec<u8>, Piece { range, totals, tally, below, above }: &Piece) {
+    put_range(out, *range);
+    out.push(u8::from(totals.is_some()));
+    totals.iter().for_each(|totals| put_numbers(out, [totals.before, totals.after]));
+    put_numbers(out, [code(*below), code(*above), tally.stored, tally.dropped().count() as u64]);
+    tally.dropped().for_each(|(cause, samples)| put_numbers(out, [code(Some(cause)), samples]));
+}
+
+/// 0 for none. The order of declaration is part of the format.
+fn code(cause: Option<Cause>) -> u64 {
+    cause.map_or(0, |cause| cause as u64 + 1)
 }
 
 fn put_epoch(out: &mut Vec<u8>, epoch: Epoch) {

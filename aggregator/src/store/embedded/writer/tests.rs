@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::store::Origin;
+use crate::store::embedded::ledgers::Found;
 use crate::store::embedded::log::{Learned, Log, Pushed};
 use crate::store::embedded::window::Span;
 use quorate_common::disk::{Fault, MemoryDisk, Operation};
 use quorate_common::journal::{Piece, parse_name, pieces};
-use quorate_common::ledger::Totals;
+use quorate_common::ledger::{self, Totals};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::session::Epoch;
+use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::rng::SeededRng;
 use std::io;
 
@@ -31,15 +32,15 @@ impl World {
     }
 
     fn beat(&self, seq: u64) {
-        let totals = Totals { before: seq - 1, after: seq };
-        let record = Record::Beat { node: NODE, seq, origin: Origin { epoch: EPOCH, totals } };
+        let origin = Origin { epoch: EPOCH, totals: Totals { before: seq - 1, after: seq }, admitted: 1 };
+        let record = Record::Beat { node: NODE, seq, origin };
         let number = self.log.number(Span::FIRST);
-        let learned = Learned::Frame(NODE, EPOCH, seq, totals);
+        let learned = Learned::Frame(NODE, seq, origin);
         assert_eq!(self.log.push((Span::FIRST, number), &record, Some(learned)), Pushed::Taken);
     }
 
     fn commit(&mut self) -> bool {
-        match self.writer.commit(self.log.take()) {
+        match self.writer.commit(self.log.take().unwrap_or_default()) {
             Ok(()) => true,
             Err(error) => {
                 self.log.fail(&error.files);
@@ -54,7 +55,7 @@ impl World {
 
     /// All that files of this name say, as a ledger.
     fn on_disk(&self, stem: &str) -> u64 {
-        let mut entries = Vec::new();
+        let mut found = Found::default();
         for name in self.disk.list(Path::new("d")).unwrap() {
             let content = self.disk.read(&Path::new("d").join(&name), u64::MAX).unwrap();
             let Some((_, salt)) = parse_name(&name).filter(|(found, _)| found.starts_with(stem)) else {
@@ -64,18 +65,16 @@ impl World {
                 let Piece::Record { kind, payload, .. } = piece else { continue };
                 match Record::read(kind, payload).unwrap() {
                     Record::Beat { seq, origin, .. } => {
-                        entries.push((
-                            quorate_common::model::session::SeqRange { first: seq, last: seq },
-                            Some(origin.totals),
-                        ));
+                        let range = SeqRange { first: seq, last: seq };
+                        found.piece(ledger::Piece::arrived(range, origin.totals, origin.tally()));
                     }
-                    Record::Ledger { entries: found, .. } => entries.extend(found),
+                    Record::Ledger { pieces, .. } => pieces.into_iter().for_each(|piece| found.piece(piece)),
                     other => panic!("{other:?}"),
                 }
             }
         }
         let mut ledgers = Ledgers::default();
-        ledgers.restore(NODE, EPOCH, entries);
+        ledgers.restore(NODE, EPOCH, found);
         ledgers.get(NODE, EPOCH).map_or(0, |ledger| ledger.watermark())
     }
 }
