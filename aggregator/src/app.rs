@@ -26,11 +26,10 @@ use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
-use crate::store::embedded;
 use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
 use history::History;
-use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::clock::{Clock, SlewedClock, SystemClock};
 use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
@@ -216,12 +215,15 @@ async fn build(
     telling: Telling,
     shutdown: &Shutdown,
 ) -> Result<Aggregator, Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let started = clock.now().wall;
+    let wall: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Certificates and tokens go by the wall clock; what is stamped, judged and shown goes by our own.
+    let own = Arc::new(SlewedClock::new(SystemClock, WallTime(0)));
+    let clock: Arc<dyn Clock> = own.clone();
+    let started = wall.now().wall;
     let State { paths, registry, lock } = State::open(&config).await?;
     let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
-    let history = History::open(&paths.history, embedded::Config::default(), clock.clone()).await?;
+    let history = History::open(&paths.history, settings.config.history, own).await?;
     let (live, store) = (Arc::new(Newest::default()), history.store.clone());
     let (agents, agents_task) = Agents::new(store.clone());
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
@@ -281,13 +283,13 @@ async fn build(
                 slots: Slots::default(),
                 shutdown: shutdown.clone(),
             },
-            clock: clock.clone(),
+            clock: wall.clone(),
         },
         limits,
         refusals,
         configuration: settings.shown.subscribe(),
         registry,
-        clock: clock.clone(),
+        clock: wall.clone(),
     };
     tracing::info!(limits = %line(&settings.config.limits), "limits");
     let agents = Box::pin(agents_task);
@@ -298,7 +300,7 @@ async fn build(
         settings,
         agents,
         history,
-        clock,
+        clock: wall,
         _lock: lock,
     })
 }

@@ -26,6 +26,9 @@ pub trait Disk: Send + Sync + 'static {
     /// Opens the file: what is in it stays readable when it is deleted meanwhile.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>>;
 
+    /// How many bytes the file has.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
     /// Replaces the file: after a power cut either the old or the new content is there. Survives.
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
@@ -87,6 +90,10 @@ impl Disk for SystemDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>> {
         Ok(Box::new(File::open(path)?))
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

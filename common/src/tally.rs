@@ -19,6 +19,10 @@ words! {
         Damaged = "damaged",
         /// The node has them no more and does not say why: its disk was lost, wiped or set back.
         Node = "lost_on_node",
+        /// They are older than anything that is kept.
+        Old = "too_old",
+        /// They come from the future: the node's clock was wrong when nobody heard it.
+        New = "too_new",
     }
 }
 

@@ -367,7 +367,7 @@ impl World {
         }
         let Aggregator { node, store, .. } = &self.aggregator;
         let mut backfill = Backfill::new(NODE, node.delivery.clone(), store.clone(), Limits::default());
-        let taken = backfill.receive(message);
+        let taken = backfill.receive(message, self.now().wall);
         let known = backfill.known(taken);
         assert_eq!(known.refused, None, "an honest agent is never refused");
         if self.second > ROUGH || self.rng.below(4) > 0 {

@@ -6,15 +6,17 @@
 //! the disk what is known is set back to what the store will still make durable, and what was lost comes again.
 
 mod heard;
+mod offset;
 
-use crate::store::{Append, FrameRecord, Lane, Lost, Origin};
+use crate::store::{Append, Boot, FrameRecord, Lane, Lost, Origin};
 use heard::Heard;
+use offset::Offset;
 use quorate_common::cell::{Decoder, FrameHead};
 use quorate_common::ledger::{LedgerError, Totals};
 use quorate_common::model::backfill::Loss;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, Held, SeqRange};
-use quorate_common::model::time::WallTime;
+use quorate_common::model::time::{Now, WallTime};
 use quorate_common::tally::Tally;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,14 +60,12 @@ struct Inner {
     epochs: BTreeMap<Epoch, Heard>,
     /// Of epochs that ended since this process began.
     past: Tally,
-    /// Wall time minus boot time of each boot of the host, in nanoseconds; fixed when the boot is first heard.
-    offsets: BTreeMap<[u8; 16], i64>,
+    /// Each boot of the host that was heard live, and the offset that is written down.
+    offsets: BTreeMap<[u8; 16], (Offset, i64)>,
 }
 
-/// How much later than the fastest a message may come without being worth a correction.
-const DELAY_NS: i64 = 50_000_000;
-/// Boots whose offset is remembered.
-const BOOTS_MAX: usize = 16;
+/// An offset that has changed by so much is written down again.
+const NOTED_NS: i64 = 20_000_000;
 
 /// One frame as it is counted, in samples.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,8 @@ pub struct Counted {
     pub sampled: u64,
     /// Of these, those of series that are kept.
     pub admitted: u64,
+    /// Why it cannot be kept at all.
+    pub outside: Option<Cause>,
 }
 
 impl Counted {
@@ -118,7 +120,10 @@ pub enum Arrival {
 impl Delivery {
     /// Goes on where the store is.
     pub fn new(node: NodeId, store: Arc<dyn Append>) -> Delivery {
-        let delivery = Delivery { node, store, inner: Mutex::default() };
+        let known = |boot: Boot| (boot.id, (Offset::known(boot.offset_ns), boot.offset_ns));
+        let offsets = store.boots(node).into_iter().map(known).collect();
+        let inner = Mutex::new(Inner { offsets, ..Inner::default() });
+        let delivery = Delivery { node, store, inner };
         delivery.set_back();
         delivery
     }
@@ -133,7 +138,7 @@ impl Delivery {
             for (known, heard) in &mut inner.epochs {
                 let ranges = held.iter().filter(|held| held.epoch == *known);
                 let lost = heard.hold(ranges.map(|held| (held.first, held.last)).collect());
-                lost.into_iter().for_each(|range| self.lose(*known, heard, range, 0));
+                lost.into_iter().for_each(|range| self.lose((*known, heard.cause), heard, range, 0));
             }
             let is_held = |known: &Epoch| *known == epoch || held.iter().any(|held| held.epoch == *known);
             let ended = inner.epochs.extract_if(.., |known, _| !is_held(known));
@@ -144,26 +149,26 @@ impl Delivery {
         });
     }
 
-    /// The offset that turns boot time of this boot into our time line, given what a message says of it.
-    ///
-    /// A message that was under way for long makes the offset look larger than it is, never smaller: so the
-    /// first one counts until another says much less.
-    pub fn offset(&self, boot_id: [u8; 16], measured: i64) -> i64 {
+    /// The offset that turns boot time of this boot into our time line, in nanoseconds, given a message that was sent
+    /// at `boot_ns` of the host and came now.
+    pub fn offset(&self, boot_id: [u8; 16], boot_ns: u64, now: Now) -> i64 {
+        let measured = now.wall.0.saturating_sub_unsigned(boot_ns);
         self.with(|inner| {
-            if inner.offsets.len() >= BOOTS_MAX && !inner.offsets.contains_key(&boot_id) {
-                inner.offsets.clear();
+            let is_new = !inner.offsets.contains_key(&boot_id);
+            let new = || (Offset::measured(measured, boot_ns, now.boot), measured);
+            let (offset, noted) = inner.offsets.entry(boot_id).or_insert_with(new);
+            let ns = offset.follow(measured, boot_ns, now.boot);
+            if is_new || noted.abs_diff(ns) >= NOTED_NS.unsigned_abs() {
+                *noted = ns;
+                self.store.boot(self.node, Boot { id: boot_id, offset_ns: ns, at: now.wall });
             }
-            let offset = inner.offsets.entry(boot_id).or_insert(measured);
-            if measured < offset.saturating_sub(DELAY_NS) {
-                *offset = measured;
-            }
-            *offset
+            ns
         })
     }
 
     /// The offset of a boot that was heard live; `None` for others.
     pub fn known_offset(&self, boot_id: [u8; 16]) -> Option<i64> {
-        self.with(|inner| inner.offsets.get(&boot_id).copied())
+        self.with(|inner| Some(inner.offsets.get(&boot_id)?.0.ns()))
     }
 
     /// A frame arrived, and goes to the store; one without content is a heartbeat. A known one is not counted again.
@@ -178,6 +183,14 @@ impl Delivery {
     ) -> Result<Arrival, LedgerError> {
         self.with(|inner| {
             let heard = inner.epochs.entry(epoch).or_default();
+            if let Some(cause) = frame.outside {
+                if let Some(content) = content {
+                    self.keep(content, None);
+                }
+                let range = SeqRange { first: frame.seq, last: frame.seq };
+                self.lose((epoch, cause), heard, range, frame.collected_total);
+                return Ok(Arrival::Known);
+            }
             let (arrival, lost) = heard.arrive(frame.seq, &frame.origin(epoch))?;
             let origin = (arrival == Arrival::New).then(|| frame.origin(epoch));
             let is_taken = match (content, origin) {
@@ -185,7 +198,7 @@ impl Delivery {
                 (None, Some(origin)) => self.store.beat(self.node, frame.seq, origin),
                 (None, None) => true,
             };
-            lost.into_iter().for_each(|range| self.lose(epoch, heard, range, 0));
+            lost.into_iter().for_each(|range| self.lose((epoch, heard.cause), heard, range, 0));
             if origin.is_some() && !is_taken {
                 self.set_back_to_store(inner);
                 return Ok(Arrival::Unkept);
@@ -206,14 +219,14 @@ impl Delivery {
         self.with(|inner| {
             let heard = inner.epochs.entry(epoch).or_default();
             heard.cause = cause.into();
-            self.lose(epoch, heard, SeqRange { first, last }, collected_total);
+            self.lose((epoch, heard.cause), heard, SeqRange { first, last }, collected_total);
         });
     }
 
-    fn lose(&self, epoch: Epoch, heard: &mut Heard, range: SeqRange, collected_total: u64) {
+    fn lose(&self, (epoch, cause): (Epoch, Cause), heard: &mut Heard, range: SeqRange, collected_total: u64) {
         // Too many holes: it is closed with what is around it, when the agent says so again.
-        if range.first <= range.last && heard.ledger.lose(range, heard.cause, collected_total).is_ok() {
-            self.store.close(self.node, Lost { epoch, range, cause: heard.cause, collected_total });
+        if range.first <= range.last && heard.ledger.lose(range, cause, collected_total).is_ok() {
+            self.store.close(self.node, Lost { epoch, range, cause, collected_total });
         }
     }
 
@@ -255,6 +268,7 @@ mod tests {
     use super::*;
     use crate::store::embedded::Embedded;
     use quorate_common::model::backfill::LossCause;
+    use quorate_common::model::time::BootTime;
 
     const EPOCH: Epoch = Epoch { order: 1, nonce: 1 };
 
@@ -263,7 +277,9 @@ mod tests {
     }
 
     fn store(delivery: &Delivery, seq: u64, collected_total: u64, admitted: u64) {
-        delivery.arrive(EPOCH, Counted { seq, collected_total, sampled: 10, admitted }, None).unwrap();
+        delivery
+            .arrive(EPOCH, Counted { seq, collected_total, sampled: 10, admitted, outside: None }, None)
+            .unwrap();
     }
 
     #[test]
@@ -328,7 +344,7 @@ mod tests {
         let delivery = delivery();
         delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 999 }]);
         let arrive = |seq: u64| {
-            let frame = Counted { seq, collected_total: seq * 10, sampled: 10, admitted: 10 };
+            let frame = Counted { seq, collected_total: seq * 10, sampled: 10, admitted: 10, outside: None };
             delivery.arrive(EPOCH, frame, None).unwrap()
         };
         assert!((1..=64).all(|n| arrive(2 * n) == Arrival::New));
@@ -347,10 +363,26 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_outside_all_time_is_counted_and_not_kept() {
+        let delivery = delivery();
+        delivery.begin(EPOCH, &[Held { epoch: EPOCH, first: 1, last: 20 }]);
+        store(&delivery, 1, 10, 10);
+        let outside = Some(Cause::New);
+        let frame = Counted { seq: 2, collected_total: 20, sampled: 10, admitted: 10, outside };
+        for _ in 0..2 {
+            assert_eq!(delivery.arrive(EPOCH, frame, None), Ok(Arrival::Known));
+        }
+        store(&delivery, 3, 30, 10);
+        let counts = delivery.counts();
+        assert_eq!((counts.collected, counts.stored, delivery.durable(EPOCH).0), (30, 20, 3));
+        assert_eq!(counts.dropped, BTreeMap::from([(Cause::New, 10)]));
+    }
+
+    #[test]
     fn a_total_that_falls_is_refused() {
         let delivery = delivery();
         store(&delivery, 1, 100, 10);
-        let falling = Counted { seq: 2, collected_total: 50, sampled: 10, admitted: 10 };
+        let falling = Counted { seq: 2, collected_total: 50, sampled: 10, admitted: 10, outside: None };
         assert!(delivery.arrive(EPOCH, falling, None).is_err());
         assert_eq!(delivery.counts().stored, 10);
     }
@@ -358,7 +390,7 @@ mod tests {
     #[test]
     fn counts_a_frame_once() {
         let delivery = delivery();
-        let first = Counted { seq: 1, collected_total: 10, sampled: 10, admitted: 10 };
+        let first = Counted { seq: 1, collected_total: 10, sampled: 10, admitted: 10, outside: None };
         let second = Counted { seq: 2, collected_total: 20, ..first };
         delivery.begin(EPOCH, &[]);
         for (frame, expect) in [(first, Arrival::New), (first, Arrival::Known), (second, Arrival::New)] {
@@ -376,13 +408,15 @@ mod tests {
     }
 
     #[test]
-    fn one_boot_has_one_offset() {
-        let delivery = delivery();
-        assert_eq!(delivery.offset([1; 16], 100), 100);
-        assert_eq!(delivery.offset([1; 16], 130), 100);
-        assert_eq!(delivery.offset([2; 16], 130), 130);
-        let late = 3_000_000_000;
-        assert_eq!(delivery.offset([3; 16], late), late);
-        assert_eq!(delivery.offset([3; 16], 0), 0, "the first message had been under way for long");
+    fn a_boot_keeps_its_offset_when_we_start_anew() {
+        let store = Arc::new(Embedded::default());
+        let at = |boot: u64, wall: i64| Now { boot: BootTime(boot), wall: WallTime(wall) };
+        let delivery = Delivery::new(NodeId(1), store.clone());
+        assert_eq!(delivery.known_offset([1; 16]), None);
+        assert_eq!(delivery.offset([1; 16], 100, at(0, 1_100)), 1_000);
+        assert_eq!(delivery.offset([2; 16], 100, at(0, 200)), 100);
+        let delivery = Delivery::new(NodeId(1), store);
+        let late = at(0, 3_000_000_000);
+        assert_eq!((delivery.offset([1; 16], 300, late), delivery.known_offset([2; 16])), (1_000, Some(100)));
     }
 }

@@ -54,9 +54,9 @@ impl Backfill {
     }
 
     /// Takes one message. It is answered by [`Backfill::known`] when the batch that it is in is decided.
-    pub fn receive(&mut self, message: Message) -> Taken {
+    pub fn receive(&mut self, message: Message, now: WallTime) -> Taken {
         let (epoch, refused) = match message {
-            Message::Piece(piece) => (piece.epoch, self.piece(&piece).err().map(|error| chain(&error))),
+            Message::Piece(piece) => (piece.epoch, self.piece(&piece, now).err().map(|error| chain(&error))),
             Message::Loss(loss) => {
                 self.delivery.lost(loss);
                 (loss.epoch, None)
@@ -71,7 +71,7 @@ impl Backfill {
         Known { epoch, durable, above, refused }
     }
 
-    fn piece(&self, piece: &Piece) -> Result<(), Refusal> {
+    fn piece(&self, piece: &Piece, now: WallTime) -> Result<(), Refusal> {
         let bytes = unpack(&piece.packed, self.limits.piece_bytes_max)?;
         let series_max = self.limits.indices_max() as usize;
         let messages = SessionReader::new(RegisterLimits { series_max }).all(&bytes)?;
@@ -80,6 +80,7 @@ impl Backfill {
         let mut stretch = Stretch {
             epoch: piece.epoch,
             offset_ns: self.delivery.known_offset(piece.boot_id),
+            now,
             intake: Intake::begin(place, self.limits),
         };
         messages.into_iter().try_for_each(|message| stretch.take(message))
@@ -91,6 +92,7 @@ struct Stretch {
     epoch: Epoch,
     /// Our time less the host's boot clock; `None` for a boot that was never heard live.
     offset_ns: Option<i64>,
+    now: WallTime,
     intake: Intake,
 }
 
@@ -103,7 +105,7 @@ impl Stretch {
             }
             AgentMessage::Frame(frame) => {
                 let at = self.aligned(&frame);
-                Ok(self.intake.frame(self.epoch, &frame, at).map(|_| ())?)
+                Ok(self.intake.frame(self.epoch, &frame, (at, self.now)).map(|_| ())?)
             }
             AgentMessage::Hello(_) => Err(Refusal::OutOfPlace("hello")),
             AgentMessage::Bye(_) => Err(Refusal::OutOfPlace("farewell")),
@@ -129,6 +131,7 @@ mod tests {
     use quorate_common::model::series::Window;
     use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec};
     use quorate_common::model::session::{Held, Register, RegisterGroup};
+    use quorate_common::model::time::{BootTime, Now};
     use quorate_common::pack::pack;
     use quorate_proto::convert::SessionWriter;
 
@@ -154,7 +157,7 @@ mod tests {
         }
 
         fn receive(&mut self, message: Message) -> Known {
-            let taken = self.backfill.receive(message);
+            let taken = self.backfill.receive(message, WallTime(WALL + 100 * SECOND.cast_signed()));
             self.backfill.known(taken)
         }
 
@@ -239,7 +242,8 @@ mod tests {
     #[test]
     fn a_boot_that_was_heard_live_is_on_our_time_line() {
         let mut rig = Rig::new(Limits::default());
-        rig.delivery.offset(BOOT, WALL + SECOND as i64);
+        let now = Now { boot: BootTime(0), wall: WallTime(WALL + SECOND.cast_signed()) };
+        rig.delivery.offset(BOOT, 0, now);
         rig.receive(piece(messages(1..=2)));
         assert_eq!(rig.stored(), [(2, 1.0), (3, 2.0)]);
     }

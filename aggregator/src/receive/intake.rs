@@ -12,7 +12,14 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::series::Window;
 use quorate_common::model::session::{Epoch, Frame, RegisterGroup};
 use quorate_common::model::time::WallTime;
+use quorate_common::tally::Cause;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Frames from further ahead are not kept: a host whose clock was wrong while nobody heard it.
+const AHEAD_MAX: Duration = Duration::from_secs(120);
+/// Nothing older is kept anywhere.
+const AGE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Why something was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -115,19 +122,27 @@ impl Intake {
             let id = admit.then(|| self.place.store.intern(self.place.node, spec));
             columns.push(Column { id, form: spec.metric.form, group: group.group });
         }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
+        let (class, first) = (group.class, group.first_index);
+        let new = NewColumns { group: group.group, window, class, first, columns };
         self.place.store.register(self.place.node, self.place.lane, &new);
         Ok(new)
     }
 
-    /// A frame that was sampled at `at` on our time line; what it says, which is nothing for a heartbeat.
-    pub fn frame(&mut self, epoch: Epoch, frame: &Frame, at: WallTime) -> Result<Decoded<'_>, IntakeError> {
+    /// A frame that was sampled at `at` on our time line, on which it is `now`; what it says, which is nothing for a
+    /// heartbeat.
+    pub fn frame(
+        &mut self,
+        epoch: Epoch,
+        frame: &Frame,
+        (at, now): (WallTime, WallTime),
+    ) -> Result<Decoded<'_>, IntakeError> {
         let (bytes, limit) = (frame.groups.len() + frame.cells.len(), self.limits.frame_bytes_max);
         if bytes > limit {
             return Err(IntakeError::Long { seq: frame.seq, bytes, limit });
         }
         let Frame { seq, predecessor, collected_total, ref groups, ref cells, .. } = *frame;
-        let mut counted = Counted { seq, collected_total, sampled: 0, admitted: 0 };
+        let mut counted =
+            Counted { seq, collected_total, sampled: 0, admitted: 0, outside: outside(at, now) };
         let delivery = &self.place.delivery;
         let refuse = |source| IntakeError::Count { seq, source };
         let Some(window) = frame.window else {
@@ -149,6 +164,18 @@ impl Intake {
         if let Some(count) = self.groups.get_mut(group as usize) {
             *count = count.saturating_add_signed(change);
         }
+    }
+}
+
+/// Why a stamp cannot be kept, if it cannot.
+fn outside(at: WallTime, now: WallTime) -> Option<Cause> {
+    let after = |time: WallTime, least: Duration| time.0.saturating_add(least.as_nanos() as i64);
+    if at.0 > after(now, AHEAD_MAX) {
+        Some(Cause::New)
+    } else if after(at, AGE_MAX) < now.0 {
+        Some(Cause::Old)
+    } else {
+        None
     }
 }
 

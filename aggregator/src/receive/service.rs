@@ -158,7 +158,7 @@ impl Ingest {
             };
             let reply = match reply {
                 Ok(message) => tokio::select! {
-                    known = fill(&mut backfill, &mut commits, message) => Ok(known),
+                    known = fill(&mut backfill, &mut commits, &*self.clock, message) => Ok(known),
                     reason = &mut expelled => Err(Status::unauthenticated(&*reason)),
                     () = &mut stopping => Err(Status::unavailable("the aggregator is stopping")),
                 },
@@ -300,11 +300,12 @@ impl Ingest {
 async fn fill(
     backfill: &mut Backfill,
     commits: &mut watch::Receiver<Commits>,
+    clock: &dyn Clock,
     message: backfill::Backfill,
 ) -> Known {
     // Only a store that is gone has no commits, and then we stop, too.
     commits.wait_for(|commits| !commits.is_failing).await.ok();
-    let taken = backfill.receive(message);
+    let taken = backfill.receive(message, clock.now().wall);
     commits.wait_for(|commits| commits.has(taken.ticket)).await.ok();
     backfill.known(taken)
 }

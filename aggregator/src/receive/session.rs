@@ -124,7 +124,6 @@ struct LiveSession {
     epoch: Epoch,
     intake: Intake,
     boot_id: [u8; 16],
-    offset_ns: i64,
     received: u64,
     unacknowledged: u64,
     echo: u64,
@@ -175,8 +174,7 @@ impl Session {
         }
         self.node.delivery.begin(hello.epoch, &hello.held);
         let (durable, above) = self.node.delivery.durable(hello.epoch);
-        let measured = now.wall.0.saturating_sub_unsigned(hello.boot_ns);
-        let offset_ns = self.node.delivery.offset(hello.boot_id, measured);
+        self.node.delivery.offset(hello.boot_id, hello.boot_ns, now);
         let NodeHandle { id, delivery, .. } = &self.node;
         let (delivery, store) = (delivery.clone(), self.store.clone());
         let place = Place { node: *id, lane: Lane::Live, delivery, store };
@@ -185,7 +183,6 @@ impl Session {
             epoch: hello.epoch,
             intake: Intake::begin(place, self.limits),
             boot_id: hello.boot_id,
-            offset_ns,
             received: 0,
             unacknowledged: 0,
             echo: 0,
@@ -220,12 +217,9 @@ impl Session {
         if frame.seq <= live.received {
             return Err(Refusal::OutOfTurn("frame", "is older than the one before it"));
         }
-        let measured = now.wall.0.saturating_sub_unsigned(frame.boot_ns);
-        if measured < live.offset_ns {
-            live.offset_ns = self.node.delivery.offset(live.boot_id, measured);
-        }
-        let aligned = WallTime(live.offset_ns.saturating_add_unsigned(frame.boot_ns));
-        let said = live.intake.frame(live.epoch, frame, aligned)?;
+        let offset_ns = self.node.delivery.offset(live.boot_id, frame.boot_ns, now);
+        let aligned = WallTime(offset_ns.saturating_add_unsigned(frame.boot_ns));
+        let said = live.intake.frame(live.epoch, frame, (aligned, now.wall))?;
         if frame.window.is_some() {
             self.node.row.apply(aligned, said.groups, said.changed);
         }

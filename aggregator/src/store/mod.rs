@@ -3,13 +3,16 @@
 //! Writers and readers meet at two small traits, [`Append`] and [`Select`], so that another engine can take
 //! the place of the embedded one. The newest value of every series is held apart, in [`live`].
 
+pub mod bucket;
 pub mod embedded;
 pub mod live;
+
+pub use bucket::{Bucket, Resolution};
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
 use quorate_common::ledger::{Ledger, Totals};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 use quorate_common::tally::{Cause, Tally};
@@ -37,6 +40,8 @@ pub struct NewColumns {
     pub group: GroupId,
     /// The delta chain of the group.
     pub window: Window,
+    /// How long its history is kept.
+    pub class: SeriesClass,
     /// Session index of the first.
     pub first: Index,
     /// The columns.
@@ -87,6 +92,17 @@ pub struct Lost {
     pub cause: Cause,
     /// What had been collected after the last; 0 if nobody knows.
     pub collected_total: u64,
+}
+
+/// A boot of a node's host, and where it lies on our time line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// As the kernel names it.
+    pub id: [u8; 16],
+    /// Our time less the host's time since boot, in nanoseconds.
+    pub offset_ns: i64,
+    /// When that was learned.
+    pub at: WallTime,
 }
 
 /// How batches went since the start.
@@ -152,6 +168,10 @@ pub trait Append: Send + Sync + 'static {
     fn beat(&self, node: NodeId, seq: u64, origin: Origin) -> bool;
     /// Frames will not come: their ledger closes them once that is durable; as with [`Append::keep`].
     fn close(&self, node: NodeId, lost: Lost) -> bool;
+    /// Where a boot of the node's host lies; the newest word on it counts.
+    fn boot(&self, node: NodeId, boot: Boot);
+    /// The boots that are remembered.
+    fn boots(&self, node: NodeId) -> Vec<Boot>;
     /// The agent holds nothing of an epoch any more: its ledger goes.
     fn end(&self, node: NodeId, epoch: Epoch);
     /// What is durable of an epoch.
@@ -174,4 +194,14 @@ pub trait Select: Send + Sync + 'static {
     fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)>;
     /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
+    /// The buckets of some series of a node that begin from `from` to `to`, both included, oldest first; one list
+    /// for each. They reach back further than samples do.
+    fn rolled(
+        &self,
+        node: NodeId,
+        series: &[SeriesId],
+        resolution: Resolution,
+        from: WallTime,
+        to: WallTime,
+    ) -> Vec<Vec<Bucket>>;
 }

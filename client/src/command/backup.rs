@@ -194,7 +194,7 @@ impl Progress {
     fn line(&self, passed: Duration) -> String {
         let Progress { files, bytes: sent, files_all, bytes_all, .. } = self;
         let rate = (*sent as f64 / passed.as_secs_f64().max(0.001)) as u64;
-        // What is announced is a bit less than what comes: indices are not counted.
+        // What is announced may change until its turn comes.
         let all = (*bytes_all).max(*sent);
         format!("{files} of {files_all} files, {} of {}, {}/s", bytes(*sent), bytes(all), bytes(rate))
     }

@@ -52,6 +52,11 @@ impl Slew {
         Slew { boot: now.boot, own, spare: 0, difference: 0, is_apart: false }
     }
 
+    /// Goes on no earlier than at `least`.
+    pub fn reach(&mut self, least: WallTime) {
+        self.own = self.own.max(least.0);
+    }
+
     /// Takes a reading of both clocks. Says so if a difference begins or ends with it.
     pub fn read(&mut self, now: Now) -> Option<Turn> {
         let passed = i64::try_from(now.boot.0.saturating_sub(self.boot.0)).unwrap_or(i64::MAX);
@@ -96,6 +101,11 @@ impl<C: Clock> SlewedClock<C> {
     pub fn new(inner: C, last_stored: WallTime) -> SlewedClock<C> {
         let slew = Mutex::new(Slew::new(inner.now(), last_stored));
         SlewedClock { inner, slew }
+    }
+
+    /// Goes on behind the newest stamp that was kept, which is found only when the clock runs already.
+    pub fn reach(&self, last_stored: WallTime) {
+        self.slew().reach(last_stored);
     }
 
     fn slew(&self) -> MutexGuard<'_, Slew> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Disk::read`], [`Disk::read_part`], [`Disk::open`] and [`Disk::list`].
+    /// [`Disk::read`], [`Disk::read_part`], [`Disk::open`], [`Disk::length`] and [`Disk::list`].
     Read,
     /// [`Disk::write_atomic`], [`Disk::create_exclusive`] and [`Disk::append`].
     Write,
@@ -149,6 +149,11 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>> {
         let state = self.enter(Operation::Read)?;
         Ok(Box::new(Content(state.files.get(path).ok_or(io::ErrorKind::NotFound)?.clone())))
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        let state = self.enter(Operation::Read)?;
+        Ok(state.files.get(path).ok_or(io::ErrorKind::NotFound)?.len() as u64)
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -294,7 +294,7 @@ fn backfill(input: &[u8]) -> u64 {
                 .and_then(|message| message.try_into().map_err(|error: ConvertError| error.to_string())),
         };
         let known = message.map(|message| {
-            let taken = backfill.receive(message);
+            let taken = backfill.receive(message, NOW.wall);
             backfill.known(taken)
         });
         ways = then(ways, ended(&known, |known| usize::from(known.refused.is_some())));

@@ -8,15 +8,20 @@
 //! It may be called by one thread that commits and one that keeps up; sessions and readers wait for neither.
 
 use super::Nodes;
+use super::config::Config;
 use super::history::History;
 use super::ledgers::Ledgers;
 use super::log::{FileNumber, Log};
+use super::period::Period;
 use super::record::Record;
+use super::retain::{self, Deletions, Reason};
+use super::rollup::{self, Shelved, rolled_into};
 use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
 use super::snapshot::{Snapshot, SnapshotError};
 use super::verify::Verify;
+use super::volume::Contents;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
 use crate::store::{Commits, SeriesId};
@@ -28,7 +33,8 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use quorate_common::rng::Rng;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -37,23 +43,16 @@ use tokio::sync::watch;
 const GRACE: Duration = Duration::from_secs(30);
 /// A window that late frames keep coming for is sealed all the same.
 const LATE_MAX: Duration = Duration::from_secs(3_600);
+/// What no log file has is let go after so long.
+const UNLOGGED_MAX: Duration = Duration::from_secs(15 * 60);
 /// The dictionary is written anew so often: it says until when each series was seen.
 const NAMES_EVERY: Duration = Duration::from_secs(86_400);
-
-/// What is kept on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// For so long.
-    pub age: Duration,
-    /// At most so many bytes of sealed windows; the oldest goes first.
-    pub bytes_max: u64,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { age: Duration::from_secs(30 * 86_400), bytes_max: 50 << 30 }
-    }
-}
+/// A period that nothing came to for so long is rolled up.
+const SETTLE: Duration = Duration::from_secs(300);
+/// Periods are looked at so often.
+const ROLL_EVERY: Duration = Duration::from_secs(10);
+/// Files are looked at for their age, and all together for their size, so often.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// Why a window was not sealed. It stays in log and memory, and is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +63,9 @@ pub enum SealError {
     /// What is still to be logged cannot be.
     #[error("failed to seal a window")]
     Commit(#[from] CommitError),
+    /// What is to be rolled up cannot be read.
+    #[error("failed to read what is to be rolled up")]
+    Read(#[source] io::Error),
     /// Chunks cannot be made.
     #[error("failed to make chunks")]
     Block(#[from] BlockError),
@@ -80,21 +82,44 @@ pub struct Engine {
     writer: Mutex<Writer>,
     upkeep: Mutex<Upkeep>,
     verify: Mutex<Verify>,
+    deletions: Mutex<Deletions>,
 }
 
 /// What upkeep remembers from one time to the next.
 struct Upkeep {
     rng: Box<dyn Rng>,
-    /// Frames in each window that is over, since when there are no more, and since when there are any.
+    /// Frames in each window that is over.
     waiting: BTreeMap<Span, Waiting>,
+    /// Volumes in each period that are not rolled up.
+    unrolled: BTreeMap<Period, Waiting>,
+    rolled_at: Option<BootTime>,
     named_at: Option<BootTime>,
+    retained_at: Option<BootTime>,
 }
 
+impl Upkeep {
+    fn new(rng: Box<dyn Rng>) -> Upkeep {
+        let (waiting, unrolled, rolled_at, named_at, retained_at) = Default::default();
+        Upkeep { rng, waiting, unrolled, rolled_at, named_at, retained_at }
+    }
+}
+
+/// How much of something waits, since when there is no more of it, and since when there is any.
 #[derive(Clone, Copy)]
 struct Waiting {
-    frames: usize,
+    count: usize,
     since: BootTime,
     first: BootTime,
+}
+
+impl Waiting {
+    /// Now there is so much. Whether no more came for as long as `quiet`, or it waits too long already.
+    fn is_over(&mut self, count: usize, now: BootTime, quiet: Duration) -> bool {
+        if self.count != count {
+            (self.count, self.since) = (count, now);
+        }
+        now.since(self.since) >= quiet || now.since(self.first) >= LATE_MAX
+    }
 }
 
 /// What an engine is made of.
@@ -111,10 +136,10 @@ impl Engine {
     /// One of these parts.
     pub fn new(config: Config, parts: Parts) -> Engine {
         let Parts { log, shelf, durable, writer, clock, rng } = parts;
-        let upkeep = Mutex::new(Upkeep { rng, waiting: BTreeMap::new(), named_at: None });
-        let (writer, verify) = (Mutex::new(writer), Mutex::default());
+        let upkeep = Mutex::new(Upkeep::new(rng));
         let commits = watch::Sender::new(Commits::default());
-        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, verify }
+        let (writer, deletions, verify) = (Mutex::new(writer), Mutex::default(), Mutex::default());
+        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, deletions, verify }
     }
 
     /// Makes durable what was gathered, and tells whoever waits.
@@ -174,9 +199,19 @@ impl Engine {
                 Err(error) => errors.push(error),
             }
         }
-        self.retain(now);
-        let named = upkeep.named_at.is_some_and(|at| now.boot.since(at) < NAMES_EVERY);
-        if !named {
+        if !errors.is_empty() || self.commits.borrow().is_failing {
+            self.let_go(nodes, now);
+        }
+        let is_due = |at: Option<BootTime>, every| at.is_none_or(|at| now.boot.since(at) >= every);
+        if is_due(upkeep.rolled_at, ROLL_EVERY) {
+            upkeep.rolled_at = Some(now.boot);
+            errors.extend(self.roll_up(&mut upkeep, nodes, now).err());
+        }
+        if is_due(upkeep.retained_at, RETAIN_EVERY) {
+            self.retain(now);
+            upkeep.retained_at = Some(now.boot);
+        }
+        if is_due(upkeep.named_at, NAMES_EVERY) {
             match self.rewrite_names(nodes) {
                 Ok(()) => upkeep.named_at = Some(now.boot),
                 Err(error) => errors.push(error),
@@ -201,13 +236,9 @@ impl Engine {
             self.writer().spans().into_iter().filter(|span| over(*span) && !frames.contains_key(span));
         let mut due: Vec<Span> = empty.collect();
         for (span, frames) in frames {
-            let new = Waiting { frames, since: now.boot, first: now.boot };
-            let waiting = upkeep.waiting.entry(span).or_insert(new);
-            if waiting.frames != frames {
-                (waiting.frames, waiting.since) = (frames, now.boot);
-            }
-            let late = sealed.iter().any(|volume| volume.span == span);
-            let quiet = now.boot.since(waiting.since) >= GRACE || now.boot.since(waiting.first) >= LATE_MAX;
+            let new = Waiting { count: frames, since: now.boot, first: now.boot };
+            let quiet = upkeep.waiting.entry(span).or_insert(new).is_over(frames, now.boot, GRACE);
+            let late = sealed.iter().any(|volume| volume.contents.span() == Some(span));
             if !late || quiet {
                 due.push(span);
             }
@@ -225,14 +256,10 @@ impl Engine {
             writer.covered(span, below)
         };
         let names: Vec<String> = covered.iter().map(|(_, name)| name.clone()).collect();
-        let mut writing = self.shelf.begin(span, rng);
-        let sealed =
-            self.write(nodes, (span, below), &mut writing).inspect_err(|_| self.shelf.discard(&writing))?;
-        if writing.is_empty() {
-            self.shelf.discard(&writing);
-        } else {
-            self.shelf.finish(writing, &names, rng)?;
-        }
+        let mut writings = Vec::new();
+        let sealed = self.write(nodes, (span, below), &mut writings, rng);
+        let sealed = sealed.inspect_err(|_| self.shelf.discard(&writings))?;
+        self.shelf.finish(writings, names, rng)?;
         // Readers look into the memory first and on the shelf then: they see a frame twice rather than never.
         for (history, segments) in sealed {
             history.lock().unwrap_or_else(PoisonError::into_inner).release(&segments);
@@ -245,9 +272,10 @@ impl Engine {
         &self,
         nodes: &Nodes,
         (span, below): (Span, FileNumber),
-        writing: &mut Writing,
+        writings: &mut Vec<Writing>,
+        rng: &mut dyn Rng,
     ) -> Result<Vec<Sealed>, SealError> {
-        let mut sealed = Vec::new();
+        let (order, mut sealed) = (self.shelf.next_order(), Vec::new());
         for history in all(nodes) {
             let (node, segments, specs) = {
                 let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,39 +287,75 @@ impl Engine {
                 history.dictionary.seen(specs.keys().copied(), span.end());
                 (history.node(), segments, specs)
             };
-            seal::chunks(node, &segments, &specs)?.iter().try_for_each(|chunk| writing.push(chunk))?;
+            for (class, chunk) in seal::chunks(node, &segments, &specs)? {
+                let contents = Contents::Raw(span, class);
+                let at =
+                    writings.iter().position(|writing| writing.contents == contents).unwrap_or_else(|| {
+                        writings.push(self.shelf.begin(contents, order, rng));
+                        writings.len() - 1
+                    });
+                writings.get_mut(at).map_or(Ok(()), |writing| writing.push(&chunk))?;
+            }
             sealed.push((history, segments));
         }
         Ok(sealed)
     }
 
-    /// Deletes what is too old and, oldest first, what is too much.
-    fn retain(&self, now: Now) {
-        let age = i64::try_from(self.config.age.as_nanos()).unwrap_or(i64::MAX);
-        let before = WallTime(now.wall.0.saturating_sub(age));
-        let mut volumes = self.shelf.all();
-        volumes.sort_by_key(|volume| (volume.span.end(), volume.order));
-        let mut bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
-        for volume in volumes {
-            let over = bytes > self.config.bytes_max;
-            if volume.span.end() > before && !over {
-                continue;
-            }
-            bytes -= volume.bytes;
-            if over {
-                tracing::warn!(from = %volume.span.start(), "history is larger than allowed, its oldest part goes");
-            }
-            if let Err(error) = self.shelf.delete(&volume) {
-                tracing::warn!(file = %volume.path().display(), %error, "failed to delete old history");
+    /// Rolls up one period, if one is over and nothing more came for a while.
+    fn roll_up(&self, upkeep: &mut Upkeep, nodes: &Nodes, now: Now) -> Result<(), SealError> {
+        let shelved = Shelved::new(self.shelf.all());
+        let pending = shelved.pending(&self.config, now.wall);
+        upkeep.unrolled.retain(|period, _| pending.contains_key(period));
+        let mut over = Vec::new();
+        for (period, count) in pending {
+            let new = Waiting { count, since: now.boot, first: now.boot };
+            let quiet = upkeep.unrolled.entry(period).or_insert(new).is_over(count, now.boot, SETTLE);
+            if quiet && rollup::is_closed(period, now.wall) {
+                over.push(period);
             }
         }
+        // Minutes come first. Hours wait for those that they are made of.
+        let is_ready = |period: &Period| {
+            let inside = |other: &Period| rolled_into(Contents::Rolled(*other)) == Some(*period);
+            !upkeep.unrolled.keys().any(inside)
+        };
+        match over.into_iter().find(is_ready) {
+            Some(period) => self.build(nodes, (&shelved, period), &mut *upkeep.rng),
+            None => Ok(()),
+        }
+    }
+
+    /// Deletes what is too old and what is too much, and says so.
+    fn retain(&self, now: Now) {
+        let beside = self.writer().bytes();
+        let shelved = Shelved::new(self.shelf.all());
+        for (volume, reason) in retain::doomed(&self.config, &shelved, beside, now.wall) {
+            let (file, from) = (volume.path.display(), volume.contents.start());
+            if reason == Reason::Size {
+                tracing::warn!(%file, %from, "history is larger than allowed, its oldest part goes");
+            }
+            match self.shelf.delete(&volume) {
+                Ok(()) => self.deletions().add(&volume, reason),
+                Err(error) => tracing::warn!(%file, %error, "failed to delete old history"),
+            }
+        }
+    }
+
+    /// What was let go.
+    pub fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.shelf.all().iter().fold(self.writer().bytes(), |bytes, volume| bytes + volume.size())
     }
 
     /// Writes the dictionary anew, without series that stand in no window.
     fn rewrite_names(&self, nodes: &Nodes) -> Result<(), SealError> {
         let mut writer = self.writer();
         self.commit_with(&mut writer)?;
-        let oldest = self.shelf.all().iter().map(|volume| volume.span.start()).min();
+        let oldest = self.shelf.all().iter().map(|volume| volume.contents.start()).min();
         let mut records = Vec::new();
         for history in all(nodes) {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -305,6 +369,23 @@ impl Engine {
             records.extend_from_slice(&names(&history));
         }
         Ok(writer.rewrite_names(&records)?)
+    }
+
+    /// While the disk fails, what no log file has is kept for a while only: the agents have it, too.
+    fn let_go(&self, nodes: &Nodes, now: Now) {
+        let before = now.wall.0.saturating_sub(UNLOGGED_MAX.as_nanos() as i64);
+        let (mut kept, next) = {
+            // With the writer nothing is on its way from one to the other.
+            let writer = self.writer();
+            let (open, next) = self.log.numbers();
+            (writer.numbers().chain(open).collect::<HashSet<_>>(), next)
+        };
+        kept.remove(&0);
+        let is_unlogged = |number: FileNumber| number < next && !kept.contains(&number);
+        for history in all(nodes) {
+            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            history.let_go(WallTime(before), &is_unlogged);
+        }
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

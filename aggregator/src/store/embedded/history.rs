@@ -159,6 +159,11 @@ impl History {
         self.closed.push_back(Arc::new(segment));
     }
 
+    /// Lets go of segments that ended before `before` and lie in a file that is not there.
+    pub fn let_go(&mut self, before: WallTime, is_unlogged: &dyn Fn(FileNumber) -> bool) {
+        self.closed.retain(|segment| segment.last >= before || !is_unlogged(segment.number));
+    }
+
     /// Lets go of segments that ended before `before`, and of series that stand in none.
     pub fn expire(&mut self, before: WallTime) {
         self.closed.retain(|segment| segment.last >= before);

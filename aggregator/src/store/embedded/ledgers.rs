@@ -2,7 +2,7 @@
 
 use super::log::Learned;
 use super::record::Record;
-use crate::store::Lost;
+use crate::store::{Boot, Lost};
 use quorate_common::ledger::{Ledger, Piece};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
@@ -10,9 +10,15 @@ use quorate_common::tally::Cause;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// By node and epoch.
+/// Boots of one host that are remembered.
+const BOOTS_MAX: usize = 16;
+
+/// By node and epoch; and where each node's boots lie on our time line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ledgers(BTreeMap<(NodeId, Epoch), Ledger>);
+pub struct Ledgers {
+    ledgers: BTreeMap<(NodeId, Epoch), Ledger>,
+    boots: BTreeMap<NodeId, Vec<Boot>>,
+}
 
 /// What files say of one epoch.
 #[derive(Debug, Default)]
@@ -69,39 +75,62 @@ impl Found {
 impl Ledgers {
     /// One ledger.
     pub fn get(&self, node: NodeId, epoch: Epoch) -> Option<&Ledger> {
-        self.0.get(&(node, epoch))
+        self.ledgers.get(&(node, epoch))
     }
 
     /// Those of one node.
     pub fn only(&self, node: NodeId) -> Ledgers {
-        Ledgers(self.of(node).map(|(epoch, ledger)| ((node, epoch), ledger.clone())).collect())
+        let ledgers = self.of(node).map(|(epoch, ledger)| ((node, epoch), ledger.clone())).collect();
+        Ledgers { ledgers, boots: BTreeMap::new() }
+    }
+
+    /// The boots of a node's host.
+    pub fn boots(&self, node: NodeId) -> &[Boot] {
+        self.boots.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest word on a boot counts, and of too many boots the oldest goes.
+    fn boot(&mut self, node: NodeId, boot: Boot) {
+        let boots = self.boots.entry(node).or_default();
+        match boots.iter_mut().find(|known| known.id == boot.id) {
+            Some(known) if known.at <= boot.at => *known = boot,
+            Some(_) => {}
+            None => boots.push(boot),
+        }
+        boots.sort_by_key(|boot| boot.at);
+        let over = boots.len().saturating_sub(BOOTS_MAX);
+        boots.drain(..over);
     }
 
     /// All epochs of a node.
     pub fn of(&self, node: NodeId) -> impl Iterator<Item = (Epoch, &Ledger)> {
         let all = (node, Epoch::default())..=(node, Epoch { order: u64::MAX, nonce: u64::MAX });
-        self.0.range(all).map(|((_, epoch), ledger)| (*epoch, ledger))
+        self.ledgers.range(all).map(|((_, epoch), ledger)| (*epoch, ledger))
     }
 
     /// Something became durable. What contradicts the ledger is not learned: it is never acknowledged then.
     pub fn learn(&mut self, learned: Learned) {
         match learned {
             Learned::Frame(node, seq, origin) => {
-                let ledger = self.0.entry((node, origin.epoch)).or_default();
+                let ledger = self.ledgers.entry((node, origin.epoch)).or_default();
                 ledger.insert(seq, seq, origin.totals, origin.tally()).ok();
             }
             Learned::Closed(node, lost) => {
-                let ledger = self.0.entry((node, lost.epoch)).or_default();
+                let ledger = self.ledgers.entry((node, lost.epoch)).or_default();
                 ledger.lose(lost.range, lost.cause, lost.collected_total).ok();
             }
-            Learned::Ended(node, epoch) => drop(self.0.remove(&(node, epoch))),
-            Learned::Forgotten(node) => self.0.retain(|(of, _), _| *of != node),
+            Learned::Boot(node, boot) => self.boot(node, boot),
+            Learned::Ended(node, epoch) => drop(self.ledgers.remove(&(node, epoch))),
+            Learned::Forgotten(node) => {
+                self.ledgers.retain(|(of, _), _| *of != node);
+                self.boots.remove(&node);
+            }
         }
     }
 
     /// Puts an epoch together from what several files say of it, in any order and more than once.
     pub fn restore(&mut self, node: NodeId, epoch: Epoch, found: Found) {
-        let ledger = self.0.entry((node, epoch)).or_default();
+        let ledger = self.ledgers.entry((node, epoch)).or_default();
         // From the bottom up there are never more holes than there are in the end.
         for step in found.steps() {
             match step {
@@ -113,9 +142,11 @@ impl Ledgers {
 
     /// Calls `take` with a record for each.
     pub fn records<E>(&self, mut take: impl FnMut(&Record<'_>) -> Result<(), E>) -> Result<(), E> {
-        self.0.iter().try_for_each(|(&(node, epoch), ledger)| {
+        self.ledgers.iter().try_for_each(|(&(node, epoch), ledger)| {
             take(&Record::Ledger { node, epoch, pieces: ledger.pieces().to_vec() })
-        })
+        })?;
+        let boots = self.boots.iter().flat_map(|(node, boots)| boots.iter().map(|boot| (*node, *boot)));
+        boots.into_iter().try_for_each(|(node, boot)| take(&Record::Boot { node, boot }))
     }
 }
 

@@ -13,7 +13,7 @@
 
 use super::record::Record;
 use super::window::Span;
-use crate::store::{Lost, Origin, Ticket};
+use crate::store::{Boot, Lost, Origin, Ticket};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::Epoch;
 use std::collections::{BTreeMap, HashMap};
@@ -37,6 +37,8 @@ pub enum Learned {
     Frame(NodeId, u64, Origin),
     /// Frames will not come.
     Closed(NodeId, Lost),
+    /// Where a boot lies.
+    Boot(NodeId, Boot),
     /// An epoch is over.
     Ended(NodeId, Epoch),
     /// A node is forgotten.
@@ -49,6 +51,7 @@ impl Learned {
         match *self {
             Learned::Frame(node, ..)
             | Learned::Closed(node, _)
+            | Learned::Boot(node, _)
             | Learned::Ended(node, _)
             | Learned::Forgotten(node) => node,
         }
@@ -179,6 +182,12 @@ impl Log {
         gathered.flying = Arc::new(std::mem::take(&mut gathered.lesson));
         let (names, parts) = (std::mem::take(&mut gathered.names), std::mem::take(&mut gathered.parts));
         Some(Batch { names, parts, lesson: gathered.flying.clone() })
+    }
+
+    /// The files that take records now, and the number that the next will have.
+    pub fn numbers(&self) -> (Vec<FileNumber>, FileNumber) {
+        let gathered = self.lock();
+        (gathered.files.values().copied().collect(), gathered.next)
     }
 
     /// What was taken last is durable, and its ledgers know.

@@ -3,34 +3,44 @@
 //! Each node has its own history behind its own lock, held for the time of one call and never across an
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
+mod build;
 mod chunk;
+mod config;
 mod dictionary;
 mod engine;
 mod history;
+mod index;
 mod layout;
 mod ledgers;
 mod log;
 mod open;
+mod period;
 mod record;
 mod replay;
+mod retain;
+mod rolled;
+mod rollup;
 mod run;
 mod seal;
 mod segment;
+mod select;
 mod shelf;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod volume;
 mod window;
 mod writer;
 
-pub use engine::Config;
+pub use config::Config;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use retain::{Deletions, Tally};
 pub use run::Running;
 pub use snapshot::{Snapshot, SnapshotError, SnapshotFile};
 
-use super::{Append, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket};
+use super::{Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, SeriesId, Ticket};
 use engine::Engine;
 use history::History;
 use ledgers::Ledgers;
@@ -56,7 +66,7 @@ type Nodes = RwLock<HashMap<NodeId, Arc<Mutex<History>>>>;
 pub struct Condition {
     /// Chunk files.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of everything on the disk.
     pub bytes: u64,
     /// How many of them were read once more since the start.
     pub verified: u64,
@@ -87,13 +97,22 @@ impl Embedded {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
     }
 
+    /// What retention has deleted since the start.
+    pub fn deletions(&self) -> Deletions {
+        self.engine.as_ref().map_or_else(Deletions::default, |engine| *engine.deletions())
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.engine.as_ref().map_or(0, Engine::bytes)
+    }
+
     /// How the history on disk does; `None` if there is none.
     pub fn condition(&self) -> Option<Condition> {
         let engine = self.engine.as_ref()?;
-        let volumes = engine.shelf.all();
         Some(Condition {
-            files: volumes.len() as u64,
-            bytes: volumes.iter().map(|volume| volume.bytes).sum(),
+            files: engine.shelf.all().len() as u64,
+            bytes: engine.bytes(),
             verified: engine.verified(),
             damaged: engine.shelf.spoilt(),
             quarantined: self.quarantined.clone(),
@@ -196,6 +215,14 @@ impl Append for Embedded {
         self.note(&Record::Closed { node, lost }, Learned::Closed(node, lost))
     }
 
+    fn boot(&self, node: NodeId, boot: Boot) {
+        self.note(&Record::Boot { node, boot }, Learned::Boot(node, boot));
+    }
+
+    fn boots(&self, node: NodeId) -> Vec<Boot> {
+        self.ledgers().boots(node).to_vec()
+    }
+
     fn end(&self, node: NodeId, epoch: Epoch) {
         self.note(&Record::Ended { node, epoch }, Learned::Ended(node, epoch));
     }
@@ -243,31 +270,5 @@ impl Append for Embedded {
         engine.log.name(&record);
         self.known(node).into_iter().for_each(|(epoch, _)| self.end(node, epoch));
         self.note(&record, Learned::Forgotten(node));
-    }
-}
-
-impl Select for Embedded {
-    fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)> {
-        let Some(history) = self.get(node) else { return Vec::new() };
-        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.dictionary.find(matches)
-    }
-
-    fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
-        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
-        let wanted: HashMap<SeriesId, usize> = series.iter().enumerate().map(|(at, id)| (*id, at)).collect();
-        let Some(history) = self.get(node) else { return samples };
-        // Segments are shared, so the lock is held for the copying of a list and not for the decoding.
-        let segments = history.lock().unwrap_or_else(PoisonError::into_inner).segments(from, to);
-        segments.iter().for_each(|segment| segment.read(&wanted, (from, to), &mut samples));
-        if let Some(engine) = &self.engine {
-            engine.shelf.read(node, &wanted, (from, to), &mut samples);
-        }
-        for list in &mut samples {
-            list.sort_by_key(|sample| sample.at);
-            // What was kept, not acknowledged and sent again is there twice.
-            list.dedup_by_key(|sample| sample.at);
-        }
-        samples
     }
 }

@@ -10,7 +10,7 @@
 //! What comes from a disk is not trusted: any bytes at all are either a record or an error.
 
 use super::layout::Layout;
-use crate::store::{Column, Lane, Lost, NewColumns, Origin, SeriesId};
+use crate::store::{Boot, Column, Lane, Lost, NewColumns, Origin, SeriesId};
 use quorate_common::cell::{FrameHead, Index, VarintError};
 use quorate_common::ledger::{Piece, Totals};
 use quorate_common::model::label::LabelError;
@@ -90,6 +90,13 @@ pub enum Record<'a> {
         node: NodeId,
         /// Of which start of the agent.
         epoch: Epoch,
+    },
+    /// Where a boot lies on our time line.
+    Boot {
+        /// Of whose host.
+        node: NodeId,
+        /// Which, and where.
+        boot: Boot,
     },
     /// A series has a number.
     Series {

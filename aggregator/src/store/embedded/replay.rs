@@ -10,11 +10,12 @@ use super::log::{FileNumber, Learned};
 use super::record::{Base, Frame, Record};
 use super::segment::Segment;
 use super::window::Span;
-use crate::store::{Lane, Origin, SeriesId};
+use crate::store::{Boot, Lane, Origin, SeriesId};
 use quorate_common::journal::{self, pieces};
 use quorate_common::ledger::Piece;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
+use quorate_common::model::time::WallTime;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What was found at the start, and what of it could not be read.
@@ -32,6 +33,9 @@ pub struct Report {
     pub lost: BTreeMap<NodeId, u64>,
     /// Files that were moved aside.
     pub quarantined: Vec<String>,
+    /// The newest stamp of a frame that came as it was sampled: our time had come so far. What comes later is stamped
+    /// by the clock of a host if need be, and says nothing of ours.
+    pub newest: WallTime,
 }
 
 /// Everything that files said so far.
@@ -44,6 +48,7 @@ pub struct Replay {
     floors: HashMap<NodeId, SeriesId>,
     entries: HashMap<(NodeId, Epoch), ledgers::Found>,
     ended: HashSet<(NodeId, Epoch)>,
+    boots: Vec<(NodeId, Boot)>,
 }
 
 /// What there is of a node.
@@ -107,6 +112,7 @@ impl Replay {
                 pieces.into_iter().for_each(|piece| found.piece(piece));
             }
             Record::Ended { node, epoch } => drop(self.ended.insert((node, epoch))),
+            Record::Boot { node, boot } => self.boots.push((node, boot)),
             Record::Series { node, id, seen, spec } => {
                 let known = self.names.entry(node).or_default();
                 let seen = known.get(&id).map_or(seen, |old| old.seen.max(seen));
@@ -168,6 +174,9 @@ impl Replay {
     }
 
     fn learn(&mut self, frame: &Frame<'_>) {
+        if frame.lane == Lane::Live {
+            self.report.newest = self.report.newest.max(frame.at);
+        }
         if let Some(origin) = frame.origin.filter(|_| !frame.again) {
             self.arrived(frame.node, frame.head.seq, &origin);
         }
@@ -184,6 +193,7 @@ impl Replay {
         for ((node, epoch), entries) in self.entries {
             ledgers.restore(node, epoch, entries);
         }
+        self.boots.iter().for_each(|(node, boot)| ledgers.learn(Learned::Boot(*node, *boot)));
         self.ended.iter().for_each(|(node, epoch)| ledgers.learn(Learned::Ended(*node, *epoch)));
         let mut found: HashMap<NodeId, Found> = HashMap::new();
         for (node, mut segments) in self.segments {

@@ -66,8 +66,8 @@ impl Snapshot {
         };
         for volume in shelf.all() {
             // Without its chunks an index is nothing, and they go first: it is read before them.
-            files.extend(volume.index().map(|index| sealed(index, 0)));
-            files.push(sealed(volume.path(), volume.bytes));
+            files.extend(volume.index.iter().map(|index| sealed(index, volume.index_bytes)));
+            files.push(sealed(&volume.path, volume.bytes));
         }
         Ok(Snapshot { files })
     }

@@ -1,20 +1,22 @@
 //! The whole store over a disk that loses power, fails and is damaged, against what was sent.
 
+use super::volume::Contents;
 use super::*;
 use crate::store::Column;
+use crate::store::{Sample, Select};
 use quorate_common::cell::{Encoder, Form, FrameHead, GroupId};
 use quorate_common::clock::Clock;
 use quorate_common::disk::{Disk, Fault, MemoryDisk, Operation};
 use quorate_common::ledger::Totals;
 use quorate_common::model::label::Labels;
-use quorate_common::model::series::{CellForm, Metric, MetricKind};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass};
 use quorate_common::model::session::SeqRange;
 use quorate_common::model::time::{BootTime, Now};
+use quorate_common::quantity::{Period, Size};
 use quorate_common::rng::{Rng, SeededRng};
 use quorate_common::tally::Cause;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 const SECOND: i64 = 1_000_000_000;
 const BEGIN_S: i64 = 1_000_000_200;
@@ -37,6 +39,9 @@ impl Still {
         *self.0.lock().unwrap() = Now { boot, wall: WallTime((BEGIN_S + second) * SECOND) };
     }
 }
+
+mod classes;
+mod rollups;
 
 struct World {
     disk: MemoryDisk,
@@ -124,6 +129,9 @@ struct Feed {
     encoder: Encoder,
     decoder: Decoder,
     row: Vec<i64>,
+    groups: Vec<GroupId>,
+    /// Values begin again from here.
+    modulo: i64,
 }
 
 fn spec(n: u32) -> SeriesSpec {
@@ -139,14 +147,35 @@ impl Feed {
     fn on(store: &Embedded, (node, lane): (i64, Lane), order: u64) -> Feed {
         let (encoder, decoder) = (Encoder::new(), Decoder::new(1_000, 10));
         let epoch = Epoch { order, nonce: 9 };
-        let mut feed = Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new() };
+        let mut feed = Feed {
+            node: NodeId(node),
+            lane,
+            epoch,
+            encoder,
+            decoder,
+            row: Vec::new(),
+            groups: Vec::new(),
+            modulo: i64::MAX,
+        };
         store.begin(feed.node, lane);
         feed.register(store, 1..SERIES + 1);
         feed
     }
 
     fn register(&mut self, store: &Embedded, series: std::ops::Range<u32>) {
-        let (group, window, first): (GroupId, _, _) = (0, Window::Short, self.row.len() as u32);
+        self.register_as(store, series, (0, SeriesClass::System));
+    }
+
+    fn register_as(
+        &mut self,
+        store: &Embedded,
+        series: std::ops::Range<u32>,
+        (group, class): (GroupId, SeriesClass),
+    ) {
+        let (window, first) = (Window::Short, self.row.len() as u32);
+        if !self.groups.contains(&group) {
+            self.groups.push(group);
+        }
         let form = CellForm::COUNT;
         let columns: Vec<Column> =
             series.map(|n| Column { id: Some(store.intern(self.node, &spec(n))), form, group }).collect();
@@ -154,14 +183,14 @@ impl Feed {
         self.encoder.register(group, window, &forms).unwrap();
         self.decoder.register(group, window, first, &forms).unwrap();
         self.row.resize(self.row.len() + forms.len(), 0);
-        store.register(self.node, self.lane, &NewColumns { group, window, first, columns });
+        store.register(self.node, self.lane, &NewColumns { group, window, class, first, columns });
     }
 
     /// Frame `seq` of second `seq`.
     fn frame(&mut self, store: &Embedded, seq: u64) {
         let second = seq.cast_signed();
-        self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n);
-        let frame = self.encoder.encode(seq, Window::Short, &[0], &self.row, false).unwrap();
+        self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n % self.modulo);
+        let frame = self.encoder.encode(seq, Window::Short, &self.groups, &self.row, false).unwrap();
         let head = FrameHead { seq, predecessor: frame.predecessor, window: Window::Short };
         self.decoder.decode(head, &frame.groups, &frame.cells).unwrap();
         let at = WallTime((BEGIN_S + second) * SECOND);
@@ -324,6 +353,31 @@ fn after_a_failed_commit_the_store_goes_on_and_what_is_sent_again_is_there_once(
     assert_eq!(world.seconds(feed.node), (1..=20).collect::<Vec<_>>());
 }
 
+/// A disk that is full for long must not fill the memory, and nothing that is durable may go with what is not.
+#[test]
+fn what_no_log_file_has_is_let_go_after_a_while() {
+    let world = World::new(1);
+    let mut feed = Feed::begin(&world.store, 1, 1);
+    (1..=10).for_each(|seq| feed.frame(&world.store, seq));
+    assert!(world.commit());
+    for seq in 11..=1_000 {
+        world.clock.put(seq);
+        world.disk.fail(Fault { operation: Operation::Write, after: 0, error: io::ErrorKind::StorageFull });
+        feed.frame(&world.store, seq.cast_unsigned());
+        assert!(!world.commit());
+    }
+    let whole = || world.seconds(feed.node).len();
+    world.disk.fail(Fault { operation: Operation::Write, after: 0, error: io::ErrorKind::StorageFull });
+    assert!(!world.keep_up(1_000));
+    // The first that failed shares a file with those that are durable.
+    assert_eq!(whole(), 11 + 901, "of what is not durable the last quarter of an hour");
+    world.store.begin(feed.node, feed.lane);
+    assert!(world.keep_up(1_400));
+    assert_eq!(world.seconds(feed.node)[..10], (1..=10).collect::<Vec<_>>());
+    let world = world.restart();
+    assert_eq!(world.seconds(NodeId(1))[..10], (1..=10).collect::<Vec<_>>());
+}
+
 #[test]
 fn series_begin_and_end_inside_a_stretch() {
     let world = World::new(1);
@@ -387,18 +441,20 @@ fn the_oldest_goes_by_age_and_by_size_and_its_names_go_too() {
         world.store.begin(feed.node, feed.lane);
     }
     assert!(world.commit());
-    assert!(world.keep_up(1_000));
-    assert_eq!(world.names("chunks-").len(), 3);
-    world.config.age = Duration::from_secs(500);
+    assert!(world.keep_up(1_000) && world.keep_up(20_000));
+    assert_eq!((world.names("chunks-short-").len(), world.names("chunks-minutes-").len()), (3, 1));
+    world.config.system = Period::from_secs(19_500);
     let mut world = world.restart();
-    assert!(world.keep_up(1_000));
-    assert_eq!(world.names("chunks-").len(), 2);
+    assert!(world.keep_up(20_000));
+    assert_eq!(world.names("chunks-short-").len(), 2);
     assert_eq!((world.seconds(NodeId(1)).len(), world.seconds(NodeId(2)).len()), (0, 19));
-    world.config = Config { bytes_max: 1, ..Config::default() };
+    assert_eq!(world.store.deletions().aged.files, 1);
+    world.config = Config { size_max: Size::from_bytes(1), ..Config::default() };
     let world = world.restart();
-    assert!(world.keep_up(1_000));
+    assert!(world.keep_up(20_000));
     assert_eq!((world.names("chunks-").len(), world.names("index-").len()), (0, 0));
-    assert!(world.keep_up(1_000 + 200_000));
+    assert_eq!((world.store.deletions().aged.files, world.store.deletions().crowded.files), (0, 3));
+    assert!(world.keep_up(20_000 + 200_000));
     assert_eq!(world.store.find(NodeId(1), &|_| true), [], "a series in no window goes");
 }
 
@@ -568,7 +624,7 @@ fn a_snapshot_is_what_was_durable_then_whatever_happens_while_it_is_read() {
 #[test]
 fn what_is_too_old_when_its_turn_comes_is_left_out() {
     let mut world = World::new(3);
-    world.config.age = Duration::from_secs(900);
+    world.config.system = Period::from_secs(9_000);
     let mut world = world.restart();
     let mut feed = Feed::begin(&world.store, 1, 1);
     for seq in 1..=700 {
@@ -576,10 +632,11 @@ fn what_is_too_old_when_its_turn_comes_is_left_out() {
     }
     world.keep_up(700);
     let snapshot = world.store.snapshot().unwrap();
-    world.keep_up(1_300);
-    assert!(world.seconds(feed.node).first() > Some(&200));
+    // First it is rolled up, then it goes.
+    [20_000, 21_000, 22_000].iter().for_each(|second| drop(world.keep_up(*second)));
+    assert!(world.seconds(feed.node).is_empty());
     let restored = copy(&world, snapshot);
-    assert_eq!(restored.seconds(feed.node), world.seconds(feed.node));
+    assert_eq!(restored.seconds(feed.node), (600..=700).collect::<Vec<_>>(), "what its log had");
     assert_eq!(restored.known(feed.node, feed.epoch), 700);
     world.store = Embedded::default();
     assert!(world.store.snapshot().unwrap().files.is_empty(), "a store in memory has no files");

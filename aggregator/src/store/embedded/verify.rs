@@ -8,9 +8,9 @@
 //! Nothing is repaired or deleted: what a damaged byte costs is a chunk, and all others stay readable. It holds no
 //! lock while it reads, and reads so little at once that nobody else waits for the disk.
 
-use super::chunk::Entry;
-use super::shelf::{Shelf, Volume};
-use super::window::Span;
+use super::index::Entry;
+use super::shelf::Shelf;
+use super::volume::{Contents, Volume};
 use quorate_common::model::time::BootTime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const STEP_BYTES: u64 = 4 << 20;
 #[derive(Default)]
 pub struct Verify {
     /// The last file that was begun; the next is the one behind it.
-    after: Option<(Span, u64)>,
+    after: Option<(Contents, u64)>,
     file_begun: Option<BootTime>,
     round_begun: Option<BootTime>,
     current: Option<Current>,
@@ -61,7 +61,7 @@ impl Verify {
             return None;
         }
         let behind =
-            |volume: &&Arc<Volume>| self.after.is_none_or(|after| (volume.span, volume.order) > after);
+            |volume: &&Arc<Volume>| self.after.is_none_or(|after| (volume.contents, volume.order) > after);
         let mut next = volumes.iter().find(behind);
         if next.is_none() || self.round_begun.is_none() {
             if !is_due(self.round_begun, ROUND_EVERY) {
@@ -71,7 +71,7 @@ impl Verify {
             self.round_begun = next.map(|_| now);
         }
         let next = next?;
-        self.after = Some((next.span, next.order));
+        self.after = Some((next.contents, next.order));
         self.file_begun = Some(now);
         Some(next.clone())
     }
@@ -96,7 +96,8 @@ impl Current {
         while read < STEP_BYTES {
             let Some(entry) = self.entries.pop() else { return true };
             read += entry.bytes;
-            if shelf.chunk(&self.volume, &entry).is_none() {
+            // A damaged one is told there.
+            if shelf.chunk(&self.volume, &entry).is_err() {
                 shelf.tell_spoilt(&self.volume, (entry.at, entry.bytes));
             }
         }
@@ -123,9 +124,9 @@ mod tests {
     }
 
     fn flip(disk: &MemoryDisk, volume: &Volume, byte: usize) {
-        let mut content = disk.read(volume.path(), u64::MAX).unwrap();
+        let mut content = disk.read(&volume.path, u64::MAX).unwrap();
         content[byte] ^= 1;
-        disk.write_atomic(volume.path(), &content).unwrap();
+        disk.write_atomic(&volume.path, &content).unwrap();
     }
 
     #[test]
@@ -151,7 +152,7 @@ mod tests {
         }
         let mut verify = Verify::default();
         check(&mut verify, &shelf, &[(0, 1), (60, 2)]);
-        let name = volumes[1].path().file_name().unwrap().to_str().unwrap().to_owned();
+        let name = volumes[1].path.file_name().unwrap().to_str().unwrap().to_owned();
         let spoilt = [(name.clone(), entries[1].bytes + entries[2].bytes)];
         assert_eq!((shelf.spoilt(), shelf.damaged()), (spoilt.to_vec(), 2));
         check(&mut verify, &shelf, &[(86_400, 3), (86_460, 4)]);
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!((shelf.spoilt(), shelf.damaged()), (vec![], 0));
         // Nobody of ours deleted this one.
         write_window(&shelf, 1, 1);
-        disk.remove(shelf.all()[0].path()).unwrap();
+        disk.remove(&shelf.all()[0].path).unwrap();
         let mut current = Current::begin(&shelf, shelf.all()[0].clone());
         assert!(current.step(&shelf));
         assert_eq!(shelf.spoilt().len(), 1);

@@ -108,6 +108,11 @@ impl Writer {
         }
     }
 
+    /// All log files that are there.
+    pub fn numbers(&self) -> impl Iterator<Item = FileNumber> {
+        self.paths.keys().copied()
+    }
+
     /// Every file that is written or was, in the order in which a copy of them is to be read.
     pub fn files(&self) -> Vec<PathBuf> {
         let logs: BTreeMap<FileNumber, &PathBuf> =
@@ -118,6 +123,13 @@ impl Writer {
     /// The windows that have log files.
     pub fn spans(&self) -> BTreeSet<Span> {
         self.paths.values().map(|(span, _)| *span).collect()
+    }
+
+    /// Bytes of everything that it has on the disk.
+    pub fn bytes(&self) -> u64 {
+        let logs = self.paths.values().map(|(_, path)| path);
+        let paths = logs.chain(&self.old_names).chain(&self.checkpoints);
+        paths.map(|path| self.disk.length(path).unwrap_or_default()).sum()
     }
 
     /// The log files of a window below a number, and their names, as a chunk file says that it covers them.

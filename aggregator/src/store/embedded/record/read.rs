@@ -2,15 +2,17 @@
 
 use super::write::{AGAIN, COUNTED, LATE};
 use super::{
-    Base, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId, Totals,
+    Base, Boot, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId,
+    Totals,
 };
 use crate::store::NewColumns;
+use crate::store::embedded::layout::Group;
 use quorate_common::cell::FrameHead;
 use quorate_common::cell::varint::{take, unzigzag};
 use quorate_common::ledger::RANGES_MAX;
 use quorate_common::model::label::{Labels, check_metric_name};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
 use quorate_common::model::time::WallTime;
 use quorate_common::tally::{Cause, Tally};
@@ -56,6 +58,7 @@ impl<'a> Reader<'a> {
                 spec: self.spec()?,
             },
             10 => Record::Forgotten { node: self.node()?, next: SeriesId(self.small("a series")?) },
+            11 => Record::Boot { node: self.node()?, boot: self.boot()? },
             other => return Err(RecordError::Kind(other)),
         })
     }
@@ -63,7 +66,8 @@ impl<'a> Reader<'a> {
     fn register(&mut self) -> Result<Record<'a>, RecordError> {
         let (node, lane, place) = (self.node()?, self.lane()?, self.number()?);
         let (group, first) = (self.small("a group")?, self.small("an index")?);
-        let new = NewColumns { group, first, window: self.window()?, columns: self.columns()? };
+        let Group { window, class } = self.group()?;
+        let new = NewColumns { group, window, class, first, columns: self.columns()? };
         Ok(Record::Register { node, lane, place, new })
     }
 
@@ -83,7 +87,7 @@ impl<'a> Reader<'a> {
 
     fn layout(&mut self) -> Result<Layout, RecordError> {
         let count = self.count()?;
-        let groups = (0..count).map(|_| self.window()).collect::<Result<_, _>>()?;
+        let groups = (0..count).map(|_| self.group()).collect::<Result<_, _>>()?;
         Ok(Layout { groups, columns: self.columns()?, retired: self.indices()? })
     }
 
@@ -135,6 +139,12 @@ impl<'a> Reader<'a> {
         let (epoch, after, samples) = (self.epoch()?, self.number()?, self.number()?);
         let admitted = samples.wrapping_sub(self.number()?);
         Ok(Origin { epoch, totals: Totals { before: after.wrapping_sub(samples), after }, admitted })
+    }
+
+    fn boot(&mut self) -> Result<Boot, RecordError> {
+        let (id, rest) = self.0.split_first_chunk().ok_or(RecordError::Short)?;
+        self.0 = rest;
+        Ok(Boot { id: *id, offset_ns: unzigzag(self.number()?), at: self.time()? })
     }
 
     fn lost(&mut self) -> Result<Lost, RecordError> {
@@ -195,8 +205,15 @@ impl<'a> Reader<'a> {
         Ok(WallTime(unzigzag(self.number()?)))
     }
 
-    pub(in crate::store::embedded) fn window(&mut self) -> Result<Window, RecordError> {
-        window(self.byte()?)
+    fn group(&mut self) -> Result<Group, RecordError> {
+        let byte = self.byte()?;
+        let class = match byte >> 2 {
+            0 => SeriesClass::System,
+            1 => SeriesClass::Process,
+            2 => SeriesClass::Other,
+            _ => return Err(RecordError::Range("a class")),
+        };
+        Ok(Group { window: window(byte & 3)?, class })
     }
 
     fn lane(&mut self) -> Result<Lane, RecordError> {
