@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".quorate.v1.Frame")
         .bytes(".quorate.v1.Piece")
+        .bytes(".quorate.v1.BackupResponse")
         .build_transport(true)
         .codec_path("crate::codec::Codec")
         .compile_fds(descriptors)?;

@@ -6,6 +6,7 @@ mod change;
 mod doors;
 mod history;
 mod reload;
+mod restore;
 mod status;
 mod upkeep;
 
@@ -21,6 +22,7 @@ use crate::judge;
 use crate::limit::{Bound, Limits, Refusals, Slots};
 use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
+use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
@@ -57,6 +59,7 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
         Some(Command::Run(run)) => start(&run),
         Some(Command::CheckConfig { common }) => configure(&(&common).into()).map(drop),
         Some(Command::Ca(change)) => authority::change(&change),
+        Some(Command::Restore(flags)) => restore::run(&flags),
         Some(Command::Init(init)) => {
             let (config, _) = configure(&(&init.common).into())?;
             telemetry::start(config.log, &Environment::capture()).map_err(|error| Failure::failed(&error))?;
@@ -272,6 +275,14 @@ async fn build(
             agents,
             live,
             store: store.clone(),
+            backups: Backups {
+                paths,
+                name: doors.name(),
+                store: store.clone(),
+                limits: limits.clone(),
+                slots: Slots::default(),
+                shutdown: shutdown.clone(),
+            },
             clock: wall.clone(),
         },
         limits,

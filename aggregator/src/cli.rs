@@ -27,6 +27,8 @@ pub enum Command {
     /// Changes the authority: one root follows another.
     #[command(subcommand)]
     Ca(Ca),
+    /// Makes a backup the state of this host; the aggregator must not run.
+    Restore(Restore),
     /// Says what is wrong with the configuration, if anything.
     CheckConfig {
         /// Flags that all commands have.
@@ -90,6 +92,23 @@ pub struct Init {
     /// Makes another admin credential instead; the one before is refused from then on.
     #[arg(long, conflicts_with = "address")]
     pub recover: bool,
+    /// Flags that all commands have.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags of `restore`.
+#[derive(Args, Clone, Debug)]
+pub struct Restore {
+    /// The file that `quorate backup` made.
+    #[arg(value_name = "FILE")]
+    pub from: PathBuf,
+    /// Puts what is in the state directory aside, into `before-restore-N` there.
+    #[arg(long, conflicts_with = "check")]
+    pub force: bool,
+    /// Only reads the backup, and says whether it is whole.
+    #[arg(long)]
+    pub check: bool,
     /// Flags that all commands have.
     #[command(flatten)]
     pub common: Common,

@@ -99,6 +99,8 @@ pub enum Command {
     Token(crate::command::token::Args),
     /// Show who changed what and when, and who was refused
     Audit(crate::command::audit::Args),
+    /// Copy everything that another host needs to go on as this aggregator, while it runs
+    Backup(crate::command::backup::Args),
     /// Show how the aggregator itself does: configuration, certificates, limits and how often they bit
     Aggregator(crate::command::aggregator::Args),
     /// Run an aggregator and agents of your own on this machine, to look around
@@ -162,6 +164,8 @@ mod tests {
             ("quorate nodes maintenance n1 maybe", ErrorKind::InvalidValue),
             ("quorate audit -n 0", ErrorKind::ValueValidation),
             ("quorate audit --since yesterday", ErrorKind::ValueValidation),
+            ("quorate backup", ErrorKind::MissingRequiredArgument),
+            ("quorate backup a.tar --verify --without-keys", ErrorKind::ArgumentConflict),
             ("quorate token create", ErrorKind::MissingRequiredArgument),
             ("quorate token create --node a --user b --role admin", ErrorKind::ArgumentConflict),
             ("quorate token create --user b", ErrorKind::MissingRequiredArgument),

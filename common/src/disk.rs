@@ -23,6 +23,9 @@ pub trait Disk: Send + Sync + 'static {
     /// A part of the file. Fails with `UnexpectedEof` if the file ends before it does.
     fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
+    /// Opens the file: what is in it stays readable when it is deleted meanwhile.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>>;
+
     /// How many bytes the file has.
     fn length(&self, path: &Path) -> io::Result<u64>;
 
@@ -52,6 +55,27 @@ pub trait Disk: Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
 }
 
+/// A file that is open for reading.
+pub trait Opened: Send + 'static {
+    /// How long it is now.
+    fn bytes(&self) -> io::Result<u64>;
+
+    /// A part of it. Fails with `UnexpectedEof` if the file ends before it does.
+    fn read_part(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
+}
+
+impl Opened for File {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_part(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut content = vec![0; bytes];
+        self.read_exact_at(&mut content, at)?;
+        Ok(content)
+    }
+}
+
 /// The kernel's file systems.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDisk;
@@ -64,9 +88,11 @@ impl Disk for SystemDisk {
     }
 
     fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        let mut content = vec![0; bytes];
-        File::open(path)?.read_exact_at(&mut content, at)?;
-        Ok(content)
+        Opened::read_part(&File::open(path)?, at, bytes)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {

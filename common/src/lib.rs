@@ -4,6 +4,7 @@
 //! imported. The model holds plain values; the cell codec turns rows of values into bytes and back;
 //! the rest is what every program needs to live: configuration, TLS, clocks, logging, stopping.
 
+pub mod archive;
 pub mod backoff;
 pub mod block;
 pub mod catalog;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test says by panicking what is wrong")]
 
+mod backup;
 mod cli;
 mod delivery;
 mod demo;

@@ -48,6 +48,7 @@ pub const ROWS: &[Row] = &[
     row("/quorate.v1.AdminService/SetMaintenance", OPERATOR, "NotFound node `` is not known"),
     row("/quorate.v1.AdminService/SetRate", OPERATOR, "NotFound node `` is not known"),
     row("/quorate.v1.AdminService/ListAudit", ADMIN, "Ok"),
+    row("/quorate.v1.AdminService/Backup", ADMIN, "Ok"),
     row("/quorate.v1.DiagnosticService/GetStatus", VIEWER, "Ok"),
     row("/quorate.v1.EnrolmentService/Enrol", NOBODY, ""),
     row("/quorate.v1.EnrolmentService/Challenge", NOBODY, ""),

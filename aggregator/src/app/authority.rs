@@ -62,7 +62,8 @@ fn note(paths: &StatePaths, action: &'static str, now: WallTime) -> Result<(), F
     })
 }
 
-fn with_registry<T>(
+/// Opens the registry of an aggregator that need not run.
+pub(super) fn with_registry<T>(
     paths: &StatePaths,
     act: impl AsyncFnOnce(&Registry) -> Result<T, crate::identity::registry::RegistryError>,
 ) -> Result<T, Failure> {

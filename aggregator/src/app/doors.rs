@@ -205,6 +205,7 @@ impl Doors {
             limits: services.limits.clone(),
             refusals: services.refusals.clone(),
             snapshots: services.clusters.snapshots.clone(),
+            store: services.admin.backups.store.clone(),
             clock: services.clock.clone(),
         };
         let issuer = Issuer {

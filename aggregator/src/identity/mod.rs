@@ -10,6 +10,7 @@
 //! A certificate is only a name. What it may do stands in the registry, so that taking it away needs no
 //! revocation list.
 
+pub mod backup;
 pub mod ca;
 mod config;
 pub mod ending;
@@ -17,6 +18,7 @@ pub mod generation;
 pub mod init;
 pub mod keeper;
 pub mod registry;
+pub mod restore;
 pub mod roster;
 
 pub use config::Config;

@@ -2,7 +2,9 @@
 //! audit line; sessions of nodes that no longer belong are ended here.
 
 use super::audit;
+use super::backup::Backups;
 use crate::agents::Agents;
+use crate::identity::backup::Keys;
 use crate::identity::ca::Authority;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
@@ -25,6 +27,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// The cluster of a node that names none.
@@ -53,6 +56,8 @@ pub struct Admin {
     pub live: Arc<Live>,
     /// History.
     pub store: Arc<dyn Append>,
+    /// What is backed up.
+    pub backups: Backups,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -204,6 +209,22 @@ impl AdminService for Admin {
         let (filter, page_size) = audit::question(request.into_inner())?;
         let lines = self.registry.list_audit(&filter, page_size + 1).await;
         Ok(Response::new(audit::page(lines.map_err(|error| refused(&error))?, page_size)))
+    }
+
+    type BackupStream = ReceiverStream<Result<v1::BackupResponse, Status>>;
+
+    async fn backup(
+        &self,
+        request: Request<v1::BackupRequest>,
+    ) -> Result<Response<Self::BackupStream>, Status> {
+        let actor = actor(&request)?;
+        let slot = self.backups.enter()?;
+        let keys = if request.into_inner().without_keys { Keys::Without } else { Keys::With };
+        let detail = if keys == Keys::With { "with keys" } else { "without keys" };
+        let now = self.clock.now().wall;
+        let noted = self.registry.note_backup(&actor, detail.to_owned(), now).await;
+        noted.map_err(|error| refused(&error))?;
+        Ok(Response::new(ReceiverStream::new(self.backups.start(keys, slot, now))))
     }
 }
 

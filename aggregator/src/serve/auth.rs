@@ -56,6 +56,7 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.AdminService/SetMaintenance", OPERATOR),
     ("/quorate.v1.AdminService/SetRate", OPERATOR),
     ("/quorate.v1.AdminService/ListAudit", ADMIN),
+    ("/quorate.v1.AdminService/Backup", ADMIN),
     // Served on the enrolment port, where callers have no certificate yet.
     ("/quorate.v1.EnrolmentService/Enrol", NOBODY),
     ("/quorate.v1.EnrolmentService/Challenge", NOBODY),

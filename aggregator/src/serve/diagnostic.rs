@@ -2,6 +2,7 @@
 
 use super::listen::{Connections, Counters};
 use crate::limit::{Bound, Current, Refusals};
+use crate::store::embedded::{Condition, Embedded};
 use quorate_common::clock::Clock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::node::HostFacts;
@@ -77,6 +78,8 @@ pub struct Diagnostics {
     pub refusals: Refusals,
     /// The newest verdicts.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// History.
+    pub store: Arc<Embedded>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -101,6 +104,8 @@ impl DiagnosticService for Diagnostics {
             limits: limits.into_iter().map(|bound| self.limit(&bound)).collect(),
             refused: refused.map(|(reason, count)| (reason.to_string(), count)).collect(),
             newer_agents: self.newer_agents(),
+            clock_ahead_ms: self.clock.difference_ms(),
+            history: self.store.condition().map(history),
         }))
     }
 }
@@ -142,6 +147,18 @@ fn certificate(validity: &Validity) -> v1::Certificate {
         subject: validity.subject.clone(),
         not_before: Some(timestamp(validity.not_before)),
         not_after: Some(timestamp(validity.not_after)),
+    }
+}
+
+fn history(condition: Condition) -> v1::StoredHistory {
+    let Condition { files, bytes, verified, damaged, quarantined } = condition;
+    let spoilt = |(name, bytes)| v1::SpoiltFile { name, bytes };
+    v1::StoredHistory {
+        files,
+        bytes,
+        verified,
+        damaged: damaged.into_iter().map(spoilt).collect(),
+        quarantined: quarantined.into_iter().map(spoilt).collect(),
     }
 }
 

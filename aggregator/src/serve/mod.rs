@@ -6,6 +6,7 @@
 pub mod admin;
 mod audit;
 pub mod auth;
+pub mod backup;
 pub mod cluster;
 pub mod diagnostic;
 pub mod enrol;

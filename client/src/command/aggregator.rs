@@ -7,11 +7,14 @@ use crate::output::Output;
 use crate::quantity::{age, bytes, count, span};
 use crate::table::{Table, left, right};
 use crate::text::{Style, Text};
-use crate::view::{Aggregator, Certificate, Configuration, Door, Limit, Stamp};
+use crate::view::{Aggregator, Certificate, Configuration, Door, Limit, SpoiltFile, Stamp, StoredHistory};
 use std::time::Duration;
 
 /// A certificate that has less than this is warned of.
 const WARN_BEFORE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A wall clock that is further away than this is warned of.
+const CLOCK_APART_MAX: Duration = Duration::from_secs(2);
 
 /// The flags.
 #[derive(Debug, clap::Args)]
@@ -46,7 +49,29 @@ fn draw(status: &Aggregator, all: bool, marks: Marks) -> Vec<Text> {
         );
         lines.push(field("agents").with(Style::Warn, format!("{} {text}", marks.of(Style::Warn))));
     }
+    lines.extend(clock(status.clock_ahead_ms, marks));
+    lines.extend(status.history.iter().flat_map(|history| kept(history, marks)));
     lines.extend(limits(&status.limits, all, marks));
+    lines
+}
+
+/// A difference that is worth a word.
+fn clock(ahead_ms: i64, marks: Marks) -> Option<Text> {
+    let apart = Duration::from_millis(ahead_ms.unsigned_abs());
+    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    let text = format!("{} the wall clock is {} {side} our own", marks.of(Style::Warn), span(apart));
+    (apart > CLOCK_APART_MAX).then(|| field("clock").with(Style::Warn, text))
+}
+
+fn kept(history: &StoredHistory, marks: Marks) -> Vec<Text> {
+    let StoredHistory { files, bytes: size, verified, damaged, quarantined } = history;
+    let text = format!("{}, {}, {verified} read again", count(*files, "sealed file"), bytes(*size));
+    let mut lines = vec![field("history").with(Style::Plain, text)];
+    for (what, spoilt) in [("damaged in", damaged), ("quarantined:", quarantined)] {
+        let told =
+            spoilt.iter().map(|SpoiltFile { name, bytes: size }| format!("{what} {name}, {}", bytes(*size)));
+        lines.extend(told.map(|line| marked(Style::Bad, &line, marks)));
+    }
     lines
 }
 
@@ -153,6 +178,10 @@ agg  0.1.0, up 2 h 46 min, 32.0 MiB
   port      grpc at 0.0.0.0:7443: 3 open, 9 accepted, 7 with TLS  ✖ accepting failed: 1 time
   refused   2: not tls
   agents    ▲ 1 agent of a later version: upgrade the aggregator
+  clock     ▲ the wall clock is 1 h behind our own
+  history   7 sealed files, 3.0 MiB, 5 read again
+            ✖ damaged in chunks-short-300-0.qj1, 512 B
+            ✖ quarantined: chunks-short-0-0.qj1, 1.0 KiB
 
   LIMIT                    VALUE  BIT  COUNTED AS
   limits.call.at_once_max    512    2  calls

@@ -8,7 +8,7 @@ use quorate_proto::v1::admin_service_server::{AdminService, AdminServiceServer};
 use quorate_proto::v1::cluster_service_server::{ClusterService, ClusterServiceServer};
 use quorate_proto::v1::diagnostic_service_server::{DiagnosticService, DiagnosticServiceServer};
 use quorate_proto::v1::query_service_server::{QueryService, QueryServiceServer};
-use quorate_proto::v1::{create_token_request::Subject, watch_response::Event, *};
+use quorate_proto::v1::{backup_response::Part, create_token_request::Subject, watch_response::Event, *};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -33,13 +33,16 @@ pub struct Fake {
     pub refuse_watch: bool,
     /// Samples of a node are there only once this directory has a file of its name.
     pub samples_of: Option<PathBuf>,
+    /// Parts of a backup before it breaks off.
+    pub backup_parts: usize,
     /// The changes it was asked for, in order.
     pub calls: Arc<Mutex<Vec<String>>>,
 }
 
 impl Default for Fake {
     fn default() -> Fake {
-        Fake { page: 1000, refuse_watch: false, samples_of: None, calls: Arc::default() }
+        let (backup_parts, calls) = (usize::MAX, Arc::default());
+        Fake { page: 1000, refuse_watch: false, samples_of: None, backup_parts, calls }
     }
 }
 
@@ -542,6 +545,34 @@ impl AdminService for Fake {
         let lines = all.into_iter().skip(first).take(self.page).collect();
         Ok(Response::new(ListAuditResponse { lines, next_page_token }))
     }
+
+    type BackupStream = tokio_stream::Iter<std::vec::IntoIter<Result<BackupResponse, Status>>>;
+
+    async fn backup(&self, request: Request<BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        let has_keys = !request.into_inner().without_keys;
+        let begin = BackupBegin {
+            aggregator: "agg".into(),
+            version: "0.1.0".into(),
+            created: at(0),
+            has_keys,
+            files: 2,
+            bytes: 9,
+        };
+        let file = |name: &str, bytes| Part::File(BackupFile { name: name.into(), bytes });
+        let data = |text: &str| Part::Data(text.as_bytes().to_vec().into());
+        let all = [
+            Part::Begin(begin),
+            file("registry.db", 4),
+            data("rows"),
+            file("history/log-a.qj1", 5),
+            data("fra"),
+            data("me"),
+            Part::End(BackupEnd { files: 2, bytes: 9 }),
+        ];
+        let parts = all.into_iter().map(|part| Ok(BackupResponse { part: Some(part) }));
+        let parts: Vec<_> = parts.take(self.backup_parts).collect();
+        Ok(Response::new(tokio_stream::iter(parts)))
+    }
 }
 
 #[tonic::async_trait]
@@ -586,6 +617,14 @@ impl DiagnosticService for Fake {
             ],
             refused: [("not_tls".to_owned(), 2)].into(),
             newer_agents: 1,
+            clock_ahead_ms: -3_600_000,
+            history: Some(StoredHistory {
+                files: 7,
+                bytes: 3 << 20,
+                verified: 5,
+                damaged: vec![SpoiltFile { name: "chunks-short-300-0.qj1".into(), bytes: 512 }],
+                quarantined: vec![SpoiltFile { name: "chunks-short-0-0.qj1".into(), bytes: 1_024 }],
+            }),
         }))
     }
 }

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod aggregator;
 pub mod audit;
+pub mod backup;
 pub mod check_config;
 pub mod completions;
 pub mod demo;
@@ -50,6 +51,8 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             token::run(request, &connect().await?, output).await
         }
         Command::Audit(args) => audit::run(&args, &connect().await?, output).await,
+        Command::Backup(args) if args.verify => backup::verify(&args, output),
+        Command::Backup(args) => backup::run(&args, &connect().await?, output).await,
         Command::Aggregator(args) => aggregator::run(&args, &connect().await?, output).await,
         Command::Demo(args) => demo::run(&args, output).await,
         Command::Doctor => doctor::run(target(&cli.global), output).await,

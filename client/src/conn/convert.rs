@@ -1,5 +1,7 @@
 //! Messages into views. A word that this client does not know becomes `unknown`, never something good.
 
+mod aggregator;
+
 use crate::view::{self, Number, Stamp};
 use quorate_common::model::cluster::QuorumStatus;
 use quorate_common::model::node::{Health, HostFacts, Liveness, MemberRole};
@@ -337,62 +339,5 @@ impl From<v1::Token> for view::Token {
             expires: stamp(message.expires),
             state: message.state,
         }
-    }
-}
-
-impl From<v1::GetStatusResponse> for view::Aggregator {
-    fn from(message: v1::GetStatusResponse) -> Self {
-        view::Aggregator {
-            name: message.name,
-            version: message.version,
-            started: stamp(message.started),
-            timestamp: stamp(message.timestamp),
-            resident_bytes: message.resident_bytes,
-            configuration: message.configuration.map(Into::into),
-            certificates: all(message.certificates),
-            doors: all(message.doors),
-            limits: all(message.limits),
-            refused: message.refused.into_iter().collect(),
-            newer_agents: message.newer_agents,
-        }
-    }
-}
-
-impl From<v1::Configuration> for view::Configuration {
-    fn from(message: v1::Configuration) -> Self {
-        let reload = |last: v1::Reload| view::Reload { at: stamp(last.at), ok: last.ok, text: last.text };
-        view::Configuration {
-            revision: message.revision,
-            since: stamp(message.since),
-            files: message.files,
-            last_reload: message.last_reload.map(reload),
-            needs_restart: message.needs_restart,
-        }
-    }
-}
-
-impl From<v1::Certificate> for view::Certificate {
-    fn from(message: v1::Certificate) -> Self {
-        let (not_before, not_after) = (stamp(message.not_before), stamp(message.not_after));
-        view::Certificate { subject: message.subject, not_before, not_after }
-    }
-}
-
-impl From<v1::Door> for view::Door {
-    fn from(message: v1::Door) -> Self {
-        view::Door {
-            name: message.name,
-            address: message.address,
-            open: message.open,
-            accepted: message.accepted,
-            handshakes: message.handshakes,
-            accept_errors: message.accept_errors,
-        }
-    }
-}
-
-impl From<v1::Limit> for view::Limit {
-    fn from(message: v1::Limit) -> Self {
-        view::Limit { key: message.key, value: message.value, bitten: message.bitten, reason: message.reason }
     }
 }

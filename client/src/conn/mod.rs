@@ -3,11 +3,13 @@
 //! Nothing outside this directory names a generated type, and nothing in it prints. Every call has a
 //! deadline, except a watch, which ends when the connection does.
 
+mod backup;
 mod convert;
 mod fault;
 mod open;
 mod request;
 
+pub use backup::Backup;
 pub use fault::CallError;
 pub use open::OpenError;
 pub use request::{AuditQuestion, NewToken, Subject};

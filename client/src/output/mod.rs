@@ -21,6 +21,8 @@ pub struct Output {
     format: Format,
     color: bool,
     marks: Marks,
+    /// Whether messages go to a terminal.
+    live: bool,
 }
 
 impl Output {
@@ -28,12 +30,14 @@ impl Output {
     pub fn new(format: Format, choice: Colour, environment: &Environment) -> Output {
         let color = colour_choice(choice, environment, io::stdout().is_terminal());
         let marks = Marks { width: terminal_width(), ..Marks::of_locale(environment) };
-        Output::to(Box::new(io::stdout()), Box::new(io::stderr()), format).with_look(color, marks)
+        let output = Output::to(Box::new(io::stdout()), Box::new(io::stderr()), format);
+        Output { live: io::stderr().is_terminal(), ..output.with_look(color, marks) }
     }
 
     /// Any two streams, without colour, with Unicode.
     pub fn to(results: Box<dyn Write + Send>, messages: Box<dyn Write + Send>, format: Format) -> Output {
-        Output { results, messages, format, color: false, marks: Marks { unicode: true, width: None } }
+        let marks = Marks { unicode: true, width: None };
+        Output { results, messages, format, color: false, marks, live: false }
     }
 
     /// The same streams with another look.
@@ -92,6 +96,13 @@ impl Output {
     /// A message beside the results; that it cannot be written changes nothing.
     pub fn message(&mut self, text: &str) {
         writeln!(self.messages, "quorate: {}", clean(text)).ok();
+    }
+
+    /// How far something is, in the place of what was said before; nothing takes it away. Only on a terminal.
+    pub fn progress(&mut self, text: &str) {
+        if self.live {
+            write!(self.messages, "\r\x1b[K{}", clean(text)).and_then(|()| self.messages.flush()).ok();
+        }
     }
 
     fn document(&mut self, json: &str) -> io::Result<()> {

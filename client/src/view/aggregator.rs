@@ -24,6 +24,26 @@ pub struct Aggregator {
     pub limits: Vec<Limit>,
     pub refused: BTreeMap<String, u64>,
     pub newer_agents: u32,
+    pub clock_ahead_ms: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<StoredHistory>,
+}
+
+/// The history on disk.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StoredHistory {
+    pub files: u64,
+    pub bytes: u64,
+    pub verified: u64,
+    pub damaged: Vec<SpoiltFile>,
+    pub quarantined: Vec<SpoiltFile>,
+}
+
+/// A file in which there is damage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SpoiltFile {
+    pub name: String,
+    pub bytes: u64,
 }
 
 /// The configuration in force.

@@ -4,13 +4,17 @@
 
 mod aggregator;
 mod audit;
+mod backup;
 mod cluster;
 mod node;
 mod series;
 mod token;
 
-pub use aggregator::{Aggregator, Certificate, Configuration, Door, Limit, Reload};
+pub use aggregator::{
+    Aggregator, Certificate, Configuration, Door, Limit, Reload, SpoiltFile, StoredHistory,
+};
 pub use audit::{AuditLine, AuditList};
+pub use backup::{BackupBegin, BackupFile, BackupPart};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };

@@ -1,6 +1,6 @@
 //! A disk in memory that forgets what was not synced when its plug is pulled, and fails when told to.
 
-use super::{Disk, fits};
+use super::{Disk, Opened, fits};
 use crate::rng::Rng;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Disk::read`], [`Disk::read_part`], [`Disk::length`], [`Disk::free`] and [`Disk::list`].
+    /// [`Disk::read`], [`Disk::read_part`], [`Disk::open`], [`Disk::length`] and [`Disk::list`].
     Read,
     /// [`Disk::write_atomic`], [`Disk::create_exclusive`] and [`Disk::append`].
     Write,
@@ -115,6 +115,24 @@ impl State {
     }
 }
 
+/// A file as it was when it was opened.
+struct Content(Vec<u8>);
+
+impl Opened for Content {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read_part(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        part(&self.0, at, bytes)
+    }
+}
+
+fn part(content: &[u8], at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let rest = usize::try_from(at).ok().and_then(|at| content.get(at..)).unwrap_or_default();
+    Ok(rest.get(..bytes).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+}
+
 impl Disk for MemoryDisk {
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         let state = self.enter(Operation::Read)?;
@@ -125,8 +143,12 @@ impl Disk for MemoryDisk {
     fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let state = self.enter(Operation::Read)?;
         let content = state.files.get(path).ok_or(io::ErrorKind::NotFound)?;
-        let rest = usize::try_from(at).ok().and_then(|at| content.get(at..)).unwrap_or_default();
-        Ok(rest.get(..bytes).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+        part(content, at, bytes)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Opened>> {
+        let state = self.enter(Operation::Read)?;
+        Ok(Box::new(Content(state.files.get(path).ok_or(io::ErrorKind::NotFound)?.clone())))
     }
 
     fn length(&self, path: &Path) -> io::Result<u64> {

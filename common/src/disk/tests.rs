@@ -27,7 +27,11 @@ fn check(disk: &dyn Disk, directory: &Path) {
     );
     assert!(disk.free(directory).unwrap() > 4);
     assert_eq!(disk.list(directory).unwrap(), ["a", "b"]);
+    let opened = disk.open(&path("a")).unwrap();
     disk.remove(&path("a")).unwrap();
+    assert_eq!((opened.bytes().unwrap(), opened.read_part(0, 1).unwrap()), (1, b"x".to_vec()));
+    assert_eq!(opened.read_part(0, 2).unwrap_err().kind(), END);
+    assert_eq!(disk.open(&path("a")).err().unwrap().kind(), io::ErrorKind::NotFound);
     assert_eq!(kind(disk.remove(&path("a"))), io::ErrorKind::NotFound);
     assert_eq!(kind(disk.sync(&path("a"))), io::ErrorKind::NotFound);
     assert_eq!(disk.read(&path("a"), 9).unwrap_err().kind(), io::ErrorKind::NotFound);

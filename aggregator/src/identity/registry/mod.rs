@@ -20,7 +20,7 @@ use super::roster::{Entry, Held, Roster};
 use quorate_common::model::node::Member;
 use quorate_common::model::time::WallTime;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqlitePool, Transaction};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,6 +139,23 @@ impl Registry {
     /// Ends the connection to the database, with everything in its one file.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// A copy of the registry in `file` as it is now, in the empty file `copy`. Reads on a connection of its own: nobody
+    /// waits for it.
+    pub async fn copy(file: &Path, copy: &Path) -> Result<(), RegistryError> {
+        let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(5));
+        let mut connection = options.connect().await?;
+        let copied =
+            sqlx::query("VACUUM INTO $1").bind(copy.to_string_lossy()).execute(&mut connection).await;
+        connection.close().await?;
+        Ok(copied.map(drop)?)
+    }
+
+    /// Writes that somebody takes a backup.
+    pub async fn note_backup(&self, actor: &str, detail: String, now: WallTime) -> Result<(), RegistryError> {
+        let change = self.pool.begin().await?;
+        self.commit(change, Audit { actor, action: "backup", subject: "aggregator", detail }, now).await
     }
 
     /// Writes that something was done on this machine, to what, and what else there is to say.

@@ -148,7 +148,7 @@ impl Engine {
                 Contents::Rolled(_) => rolled::buckets(&chunk, wanted, (from, to), &mut buckets),
             };
             if read.is_err() {
-                self.shelf.tell_damage(&volume.path, entry.at);
+                self.shelf.tell_spoilt(volume, (entry.at, entry.bytes));
             }
         }
         if period.resolution == Resolution::Hour {

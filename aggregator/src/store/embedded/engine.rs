@@ -18,15 +18,19 @@ use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
 use super::upkeep::Upkeep;
+use super::snapshot::{Snapshot, SnapshotError};
+use super::verify::Verify;
 use super::volume::Contents;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer};
 use crate::store::{Commits, SeriesId};
 use quorate_common::block::BlockError;
 use quorate_common::clock::Clock;
+use quorate_common::error::chain;
 use quorate_common::journal::JournalError;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::SeriesSpec;
+use quorate_common::model::time::BootTime;
 use quorate_common::rng::Rng;
 use std::collections::HashMap;
 use std::io;
@@ -60,6 +64,7 @@ pub struct Engine {
     pub(super) config: Config,
     writer: Mutex<Writer>,
     pub(super) upkeep: Mutex<Upkeep>,
+    verify: Mutex<Verify>,
     deletions: Mutex<Deletions>,
     pub(super) reserve: Reserve,
 }
@@ -81,8 +86,8 @@ impl Engine {
         let Parts { log, shelf, durable, writer, clock, rng, reserve } = parts;
         let upkeep = Mutex::new(Upkeep::new(rng));
         let commits = watch::Sender::new(Commits::default());
-        let (writer, deletions) = (Mutex::new(writer), Mutex::default());
-        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, deletions, reserve }
+        let (writer, deletions, verify) = (Mutex::new(writer), Mutex::default(), Mutex::default());
+        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, verify, deletions, reserve }
     }
 
     /// Makes durable what was gathered, and tells whoever waits.
@@ -112,6 +117,30 @@ impl Engine {
             *count += 1;
         });
         done
+    }
+
+    /// All files as they are now, with what was gathered so far. Nothing is sealed, deleted or logged meanwhile.
+    ///
+    /// # Errors
+    /// A log file that cannot be opened.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let _still = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
+        // What does not become durable is not acknowledged either: the snapshot lacks nothing that is.
+        if let Err(error) = self.commit_with(&mut writer, self.reserve.lets_write()) {
+            tracing::warn!(error = chain(&error), "the snapshot lacks the newest frames");
+        }
+        Snapshot::take(&self.shelf, &writer.files())
+    }
+
+    /// Reads a bit of what is sealed once more.
+    pub fn verify(&self, now: BootTime) {
+        self.verify.lock().unwrap_or_else(PoisonError::into_inner).step(&self.shelf, now);
+    }
+
+    /// Sealed files that were read once more.
+    pub fn verified(&self) -> u64 {
+        self.verify.lock().unwrap_or_else(PoisonError::into_inner).verified
     }
 
     /// Chunks of a window on the disk; then its log files and its memory go.

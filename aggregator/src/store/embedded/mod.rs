@@ -27,9 +27,11 @@ mod seal;
 mod segment;
 mod select;
 mod shelf;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod verify;
 mod volume;
 mod window;
 mod writer;
@@ -40,6 +42,7 @@ pub use replay::Report;
 pub use reserve::ReserveState;
 pub use retain::{Deletions, Tally};
 pub use run::Running;
+pub use snapshot::{Snapshot, SnapshotError, SnapshotFile};
 
 use super::{Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, SeriesId, Ticket};
 use engine::Engine;
@@ -62,11 +65,28 @@ use window::Span;
 /// All histories, by node.
 type Nodes = RwLock<HashMap<NodeId, Arc<Mutex<History>>>>;
 
+/// How the history on disk does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Chunk files.
+    pub files: u64,
+    /// Bytes of everything on the disk.
+    pub bytes: u64,
+    /// How many of them were read once more since the start.
+    pub verified: u64,
+    /// Chunk files in which damage was found, and how many bytes of each.
+    pub damaged: Vec<(String, u64)>,
+    /// Files that nothing could be made of, and their bytes.
+    pub quarantined: Vec<(String, u64)>,
+}
+
 /// The store. [`Embedded::default`] is one in memory alone; see [`Embedded::open`] for one that lasts.
 #[derive(Default)]
 pub struct Embedded {
     nodes: Nodes,
     engine: Option<Engine>,
+    /// Files that were put aside, now or at earlier starts: names and bytes.
+    quarantined: Vec<(String, u64)>,
     /// What is known, where nothing is more durable than this process.
     ledgers: Mutex<Ledgers>,
     /// Says nothing, where nothing is committed.
@@ -94,6 +114,26 @@ impl Embedded {
     /// What has become of the room that is kept for a full disk; `None` if nothing is on disk.
     pub fn reserve(&self) -> Option<ReserveState> {
         self.engine.as_ref().map(|engine| engine.reserve.state())
+    }
+
+    /// How the history on disk does; `None` if there is none.
+    pub fn condition(&self) -> Option<Condition> {
+        let engine = self.engine.as_ref()?;
+        Some(Condition {
+            files: engine.shelf.all().len() as u64,
+            bytes: engine.bytes(),
+            verified: engine.verified(),
+            damaged: engine.shelf.spoilt(),
+            quarantined: self.quarantined.clone(),
+        })
+    }
+
+    /// All files as they are now, for a backup; none of a store in memory. Blocks while a window is sealed.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        self.engine.as_ref().map_or_else(|| Ok(Snapshot::default()), Engine::snapshot)
     }
 
     fn log(&self) -> Option<&Log> {

@@ -94,6 +94,7 @@ impl Embedded {
         let names = opening.list()?;
         opening.volumes(&names)?;
         opening.journals(&names)?;
+        let quarantined = opening.set_aside()?;
         let Opening { shelf, replay, left, next, .. } = opening;
         let (report, ledgers, found) = replay.finish();
         let [for_writer, mut for_upkeep] = dice;
@@ -102,7 +103,8 @@ impl Embedded {
         let writer = Writer::new(disk, directory, for_writer, durable.clone(), left);
         let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep, reserve };
         let engine = Engine::new(config, parts);
-        Ok((Embedded { nodes: histories(found), engine: Some(engine), ..Embedded::default() }, report))
+        let (nodes, engine) = (histories(found), Some(engine));
+        Ok((Embedded { nodes, engine, quarantined, ..Embedded::default() }, report))
     }
 }
 
@@ -231,6 +233,18 @@ impl<'a> Opening<'a> {
         self.disk.write_atomic(&aside, content).map_err(|error| failed("write", &aside, error))?;
         self.replay.report.quarantined.push(name.to_string_lossy().into_owned());
         Ok(())
+    }
+
+    /// What lies in quarantine, of this start and of earlier ones.
+    fn set_aside(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        let directory = self.directory.join(QUARANTINE);
+        let names = self.disk.list(&directory).map_err(|error| failed("list", &directory, error))?;
+        let entry = |name: &OsString| {
+            let path = directory.join(name);
+            let bytes = self.disk.length(&path).map_err(|error| failed("measure", &path, error))?;
+            Ok((name.to_string_lossy().into_owned(), bytes))
+        };
+        names.iter().map(entry).collect()
     }
 
     /// Logs, ledgers and dictionary into memory.

@@ -96,7 +96,9 @@ fn commit(_: &Embedded, engine: &Engine, over: &Over) {
 fn keep_up(store: &Embedded, engine: &Engine, over: &Over) {
     let mut is_failing = false;
     while !over.wait(KEEP_UP_EVERY) {
-        let errors = engine.keep_up(&store.nodes, engine.clock.now());
+        let now = engine.clock.now();
+        let errors = engine.keep_up(&store.nodes, now);
+        engine.verify(now.boot);
         for error in errors.iter().filter(|_| !is_failing) {
             tracing::error!(class = "failure", error = chain(error), "history is not sealed");
         }

@@ -20,11 +20,11 @@ use quorate_common::journal::{self, Journal, JournalError, Piece, parse_name, pi
 use quorate_common::model::node::NodeId;
 use quorate_common::model::time::WallTime;
 use quorate_common::rng::Rng;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 const CHUNK: u8 = 1;
 const END: u8 = 2;
@@ -35,7 +35,7 @@ pub const FILE_BYTES_MAX: u64 = 16 << 30;
 
 /// All chunk files.
 pub struct Shelf {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     directory: PathBuf,
     volumes: RwLock<Vec<Arc<Volume>>>,
     /// The order of the next volume.
@@ -44,6 +44,8 @@ pub struct Shelf {
     cache: Cache,
     /// Chunks and indices that could not be read.
     damaged: AtomicU64,
+    /// The damaged places of chunk files: where they begin, and how many bytes each has.
+    spoilt: Mutex<BTreeMap<PathBuf, BTreeMap<u64, u64>>>,
 }
 
 /// A chunk file that is written.
@@ -57,9 +59,9 @@ pub struct Writing {
 impl Shelf {
     /// An empty one.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Shelf {
-        let (volumes, next, damaged) = Default::default();
+        let (volumes, next, damaged, spoilt) = Default::default();
         let (directory, cache) = (directory.to_owned(), Cache::new(CACHE_BYTES_MAX));
-        Shelf { disk, directory, volumes, next, cache, damaged }
+        Shelf { disk, directory, volumes, next, cache, damaged, spoilt }
     }
 
     /// The order for volumes that are written now.
@@ -201,7 +203,7 @@ impl Shelf {
             if let Ok(Some(chunk)) = self.chunk(volume, entry)
                 && read(&chunk).is_err()
             {
-                self.tell_damage(&volume.path, entry.at);
+                self.tell_spoilt(volume, (entry.at, entry.bytes));
             }
         }
     }
@@ -212,7 +214,7 @@ impl Shelf {
     /// The disk.
     pub fn chunk(&self, volume: &Volume, entry: &Entry) -> io::Result<Option<Chunk>> {
         let Some(bytes) = usize::try_from(entry.bytes).ok().filter(|_| entry.bytes <= volume.bytes) else {
-            self.tell_damage(&volume.path, entry.at);
+            self.tell_spoilt(volume, (entry.at, entry.bytes));
             return Ok(None);
         };
         let content = match self.disk.read_part(&volume.path, entry.at, bytes) {
@@ -224,7 +226,7 @@ impl Shelf {
         let chunk = payload.and_then(|(_, payload)| Chunk::read(payload).ok());
         let chunk = chunk.filter(|chunk| chunk.node == entry.node);
         if chunk.is_none() {
-            self.tell_damage(&volume.path, entry.at);
+            self.tell_spoilt(volume, (entry.at, entry.bytes));
         }
         Ok(chunk)
     }
@@ -259,10 +261,30 @@ impl Shelf {
         Ok((scan.cover.unwrap_or_default(), scan.entries))
     }
 
-    /// Something could not be read.
-    pub fn tell_damage(&self, path: &Path, at: u64) {
+    fn tell_damage(&self, path: &Path, at: u64) {
         self.damaged.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(file = %path.display(), at, "history is damaged here");
+    }
+
+    /// A place of a chunk file cannot be read. Told once, and not at all if the file is gone.
+    pub fn tell_spoilt(&self, volume: &Volume, (at, bytes): (u64, u64)) {
+        if !self.all().iter().any(|other| other.path == volume.path) {
+            return;
+        }
+        let is_new = {
+            let mut spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+            spoilt.entry(volume.path.clone()).or_default().insert(at, bytes).is_none()
+        };
+        if is_new {
+            self.tell_damage(&volume.path, at);
+        }
+    }
+
+    /// Chunk files in which damage was found, by name, and how many bytes of each.
+    pub fn spoilt(&self) -> Vec<(String, u64)> {
+        let spoilt = self.spoilt.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        spoilt.iter().map(|(path, places)| (name(path), places.values().sum())).collect()
     }
 
     /// Deletes a chunk file and its index.
@@ -275,6 +297,7 @@ impl Shelf {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|other| other.path != volume.path);
         self.cache.forget(volume);
+        self.spoilt.lock().unwrap_or_else(PoisonError::into_inner).remove(&volume.path);
         // The chunks first: an index alone is nothing.
         self.disk.remove(&volume.path)?;
         volume.index.as_ref().map_or(Ok(()), |index| self.disk.remove(index))
@@ -360,14 +383,14 @@ pub fn scan(content: &[u8], salt: u64) -> Scan {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::volume::{parse_chunks, parse_index};
     use super::super::window::Span;
     use super::*;
     use quorate_common::block::{self, Column};
     use quorate_common::cell::Form;
     use quorate_common::disk::{Fault, MemoryDisk, Operation};
-    use quorate_common::model::series::{CellForm, SeriesClass};
+    use quorate_common::model::series::{CellForm, SeriesClass, Window};
     use quorate_common::rng::SeededRng;
 
     const SECOND: i64 = 1_000_000_000;
@@ -380,14 +403,24 @@ mod tests {
         Chunk { node: NodeId(node), series: vec![(SeriesId(id), CellForm::COUNT)], block }
     }
 
-    fn shelf() -> (MemoryDisk, Shelf) {
+    /// An empty shelf and its disk.
+    pub fn shelf() -> (MemoryDisk, Shelf) {
         let disk = MemoryDisk::default();
         (disk.clone(), Shelf::new(Arc::new(disk), Path::new("d")))
     }
 
+    /// Seals a chunk of each of so many nodes, in one of the first windows.
+    pub fn write_window(shelf: &Shelf, window: i64, nodes: i64) {
+        write_to(shelf, Span::of(Window::Short, WallTime(window * 300 * SECOND)), nodes).unwrap();
+    }
+
     fn write(shelf: &Shelf, nodes: i64) -> Result<(), JournalError> {
-        let mut rng = SeededRng::new(3);
-        let contents = Contents::Raw(Span::FIRST, SeriesClass::Other);
+        write_to(shelf, Span::FIRST, nodes)
+    }
+
+    fn write_to(shelf: &Shelf, span: Span, nodes: i64) -> Result<(), JournalError> {
+        let mut rng = SeededRng::new(3 + span.start().0.cast_unsigned());
+        let contents = Contents::Raw(span, SeriesClass::Other);
         let mut writing = shelf.begin(contents, shelf.next_order(), &mut rng);
         (1..=nodes).try_for_each(|node| writing.push(&chunk(node, 7)))?;
         shelf.finish(vec![writing], vec!["log-a".to_owned()], &mut rng)

@@ -565,3 +565,81 @@ fn the_threads_commit_and_a_second_process_is_refused() {
     let found = store.find(feed.node, &|_| true);
     assert_eq!(store.samples(feed.node, &[found[3].0], ALL.0, ALL.1)[0].len(), 20);
 }
+
+/// A copy of a snapshot on a disk of its own, as a backup and its restore make it.
+fn copy(world: &World, snapshot: Snapshot) -> World {
+    let disk = MemoryDisk::default();
+    for mut file in snapshot.files {
+        if file.begin().unwrap() {
+            let content = file.read(0, file.bytes as usize).unwrap();
+            disk.write_atomic(&Path::new("d").join(&file.name), &content).unwrap();
+        }
+    }
+    World::on(disk, world.clock.clone(), world.config, world.seed + 77)
+}
+
+#[test]
+fn a_snapshot_is_what_was_durable_then_whatever_happens_while_it_is_read() {
+    let mut sealed = 0;
+    for seed in 0..20 {
+        let mut rng = SeededRng::new(seed);
+        let world = World::new(seed);
+        let mut feeds = [1, 2].map(|node| Feed::begin(&world.store, node, 1));
+        let mut late = Feed::on(&world.store, (1, Lane::Late), 2);
+        let taken_at = 200 + rng.below(1_000);
+        for seq in 1..=taken_at {
+            feeds.iter_mut().for_each(|feed| feed.frame(&world.store, seq));
+            if seq % 7 == 0 {
+                late.frame(&world.store, seq);
+            }
+            if seq % 40 == 0 {
+                world.keep_up(seq.cast_signed());
+            }
+        }
+        let snapshot = world.store.snapshot().unwrap();
+        let expect: Vec<u64> = [1, 2].map(|node| world.known(NodeId(node), feeds[0].epoch)).into();
+        assert_eq!(expect, [taken_at; 2], "what was gathered is in it");
+        // It is read when all its logs are sealed and gone.
+        for seq in taken_at + 1..taken_at + 700 {
+            feeds.iter_mut().for_each(|feed| feed.frame(&world.store, seq));
+            if seq % 40 == 0 {
+                world.keep_up(seq.cast_signed());
+            }
+        }
+        sealed += world.names("chunks-").len();
+        let restored = copy(&world, snapshot);
+        for node in [1, 2] {
+            let all: Vec<i64> = (1..=taken_at.cast_signed()).collect();
+            assert_eq!(restored.seconds(NodeId(node)), all, "seed {seed}");
+            assert_eq!(restored.known(NodeId(node), feeds[0].epoch), taken_at);
+        }
+        assert!(
+            restored.report.damaged.is_empty() && restored.report.lost.is_empty(),
+            "{:?}",
+            restored.report
+        );
+        assert!(restored.report.quarantined.is_empty());
+    }
+    assert!(sealed > 20, "{sealed}");
+}
+
+#[test]
+fn what_is_too_old_when_its_turn_comes_is_left_out() {
+    let mut world = World::new(3);
+    world.config.system = Period::from_secs(9_000);
+    let mut world = world.restart();
+    let mut feed = Feed::begin(&world.store, 1, 1);
+    for seq in 1..=700 {
+        feed.frame(&world.store, seq);
+    }
+    world.keep_up(700);
+    let snapshot = world.store.snapshot().unwrap();
+    // First it is rolled up, then it goes.
+    [20_000, 21_000, 22_000].iter().for_each(|second| assert!(world.keep_up(*second)));
+    assert!(world.seconds(feed.node).is_empty());
+    let restored = copy(&world, snapshot);
+    assert_eq!(restored.seconds(feed.node), (600..=700).collect::<Vec<_>>(), "what its log had");
+    assert_eq!(restored.known(feed.node, feed.epoch), 700);
+    world.store = Embedded::default();
+    assert!(world.store.snapshot().unwrap().files.is_empty(), "a store in memory has no files");
+}

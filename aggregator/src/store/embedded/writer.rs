@@ -16,7 +16,7 @@ use super::window::Span;
 use quorate_common::disk::Disk;
 use quorate_common::journal::{Journal, JournalError};
 use quorate_common::rng::Rng;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,6 +121,13 @@ impl Writer {
         let files: Vec<FileNumber> = batch.parts.keys().copied().collect();
         files.iter().for_each(|number| self.abandon(*number));
         CommitError { files, source }
+    }
+
+    /// Every file that is written or was, in the order in which a copy of them is to be read.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let logs: BTreeMap<FileNumber, &PathBuf> =
+            self.paths.iter().map(|(number, (_, path))| (*number, path)).collect();
+        self.old_names.iter().chain(&self.checkpoints).chain(logs.into_values()).cloned().collect()
     }
 
     /// The windows that have log files.
