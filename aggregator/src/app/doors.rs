@@ -206,7 +206,8 @@ impl Doors {
             refusals: services.refusals.clone(),
             snapshots: services.clusters.snapshots.clone(),
             store: services.admin.backups.store.clone(),
-            clock: services.clock.clone(),
+            // It tells by how much that clock is away.
+            clock: services.clusters.clock.clone(),
         };
         let issuer = Issuer {
             authority: self.certificate.authority(),
