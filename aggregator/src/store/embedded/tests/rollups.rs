@@ -203,6 +203,26 @@ fn a_roll_up_that_fails_is_tried_again() {
 }
 
 #[test]
+fn readers_see_the_same_while_history_is_sealed_and_rolled_up() {
+    let world = World::new(1);
+    world.clock.put(0);
+    let mut feed = Feed::begin(&world.store, 1, 1);
+    (1..300).for_each(|frame| feed.frame(&world.store, frame * 40));
+    let expect = rolled(&world, 1, Resolution::Minute);
+    std::thread::scope(|scope| {
+        let upkeep = scope.spawn(|| (5..10).all(|step| world.keep_up(FIRST_END_S + 200 * step)));
+        let mut reads = 0;
+        while !upkeep.is_finished() || reads == 0 {
+            assert_eq!(rolled(&world, 1, Resolution::Minute), expect);
+            reads += 1;
+        }
+        assert!(upkeep.join().unwrap());
+    });
+    assert_eq!((world.names("chunks-minutes-").len(), world.names("log-").len()), (1, 0));
+    assert_eq!(rolled(&world, 1, Resolution::Minute), expect);
+}
+
+#[test]
 fn in_memory_alone_there_are_buckets_too() {
     let store = Embedded::default();
     let mut feed = Feed::begin(&store, 1, 1);
