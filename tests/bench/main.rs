@@ -20,6 +20,7 @@ mod record;
 mod replay;
 mod report;
 mod server;
+mod store;
 mod wire;
 
 use agent::Plan;
@@ -86,6 +87,8 @@ struct Flags {
     rename: Vec<(String, String)>,
     #[command(flatten)]
     replay: ReplayFlags,
+    #[command(flatten)]
+    store: store::Flags,
     /// Where the figures are written to.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
@@ -125,11 +128,17 @@ enum Part {
     Swarm,
     /// How soon a lost node is told.
     Detect,
+    /// The embedded store, beside Prometheus and VictoriaMetrics.
+    Store,
 }
 
 fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == crowd::BURN) {
         return burner::burn();
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(done) = store::run_child(&arguments) {
+        return done;
     }
     let flags = Flags::parse();
     let cores = std::thread::available_parallelism()?.get();
@@ -201,6 +210,10 @@ async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Resu
             client: program.with_file_name("client"),
         };
         figures.extend(full::trials(programs).await);
+    }
+    if is_asked(Part::Store) {
+        figures
+            .extend(store::measure(&flags.store, &flags.replay.recording).await.context("the store failed")?);
     }
     Ok(figures)
 }
