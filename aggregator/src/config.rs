@@ -1,6 +1,7 @@
 //! The aggregator's configuration: the configurations of its stages, where it listens, and where its state is.
 
 use crate::limit::Limits;
+use crate::store::embedded as history;
 use crate::{evaluate, identity};
 use quorate_common::telemetry;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +24,8 @@ pub struct Config {
     pub limits: Limits,
     /// How nodes and clusters are judged.
     pub evaluate: evaluate::Config,
+    /// What is kept on disk, and for how long.
+    pub history: history::Config,
     /// What the aggregator says about itself.
     pub log: telemetry::Config,
 }
@@ -71,6 +74,7 @@ impl Default for Config {
             identity: identity::Config::default(),
             limits: Limits::default(),
             evaluate: evaluate::Config::default(),
+            history: history::Config::default(),
             log: telemetry::Config::default(),
         }
     }
@@ -100,7 +104,8 @@ impl Config {
             ("identity.person_leaf_s", u64::from(self.identity.person_leaf_s), PERSON_LEAF_S),
         ];
         let limits = self.limits.bounds().into_iter().map(|bound| (bound.key, bound.value, bound.allowed));
-        let wrong = identity.into_iter().chain(limits).find(|(_, value, allowed)| !allowed.contains(value));
+        let all = identity.into_iter().chain(limits).chain(self.history.bounds());
+        let wrong = all.into_iter().find(|(_, value, allowed)| !allowed.contains(value));
         wrong.map_or(Ok(()), |(field, value, allowed)| {
             Err(ConfigError { field, value, min: *allowed.start(), max: *allowed.end() })
         })
@@ -114,6 +119,7 @@ impl Config {
             ("listen.grpc", self.listen.grpc != new.listen.grpc),
             ("listen.enrol", self.listen.enrol != new.listen.enrol),
             ("identity", self.identity != new.identity),
+            ("history", self.history != new.history),
             ("log.format, log.colour", log(self) != log(new)),
         ];
         parts.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
@@ -124,7 +130,8 @@ impl Config {
     pub fn merged(&self, new: Config) -> Config {
         let log = telemetry::Config { level: new.log.level, ..self.log };
         let (state_dir, listen) = (self.state_dir.clone(), self.listen.clone());
-        Config { state_dir, listen, identity: self.identity, log, ..new }
+        let Config { identity, history, .. } = *self;
+        Config { state_dir, listen, identity, history, log, ..new }
     }
 }
 
@@ -153,6 +160,7 @@ mod tests {
                 "[limits.agent]\nmessage_bytes_max = 1",
                 "`limits.agent.message_bytes_max` is 1, expected 1024 to 67108864",
             ),
+            ("[history]\nprocess = \"1s\"", "`history.process` is 1000, expected 3600000 to 630720000000"),
             ("[evaluate.quorum_need]\na = 0", "invalid value: integer `0`, expected a nonzero u32"),
         ] {
             assert_eq!(check(text), expect, "{text}");
@@ -174,6 +182,6 @@ mod tests {
         assert_eq!((merged.limits.door.connections_max, merged.log.level), (7, telemetry::Level::Debug));
         // A new key is compared in one place or taken over in the other: look at both.
         let keys = serde_json::to_value(&old).unwrap().as_object().unwrap().len();
-        assert_eq!(keys, 7, "every section has been thought of");
+        assert_eq!(keys, 8, "every section has been thought of");
     }
 }

@@ -23,6 +23,9 @@ pub trait Disk: Send + Sync + 'static {
     /// A part of the file. Fails with `UnexpectedEof` if the file ends before it does.
     fn read_part(&self, path: &Path, at: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
+    /// How many bytes the file has.
+    fn length(&self, path: &Path) -> io::Result<u64>;
+
     /// Replaces the file: after a power cut either the old or the new content is there. Survives.
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 
@@ -61,6 +64,10 @@ impl Disk for SystemDisk {
         let mut content = vec![0; bytes];
         File::open(path)?.read_exact_at(&mut content, at)?;
         Ok(content)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(path)?.len())
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -146,7 +146,8 @@ impl Stretch<'_> {
             let id = admit.then(|| store.intern(*node, spec));
             columns.push(Column { id, form: spec.metric.form, group: group.group });
         }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
+        let (class, first) = (group.class, group.first_index);
+        let new = NewColumns { group: group.group, window, class, first, columns };
         store.register(*node, Lane::Late, &new);
         Ok(())
     }

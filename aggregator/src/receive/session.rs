@@ -290,7 +290,8 @@ impl Session {
             let id = admit.then(|| self.store.intern(self.node.id, spec));
             columns.push(Column { id, form: spec.metric.form, group: group.group });
         }
-        let new = NewColumns { group: group.group, window, first: group.first_index, columns };
+        let (class, first) = (group.class, group.first_index);
+        let new = NewColumns { group: group.group, window, class, first, columns };
         self.store.register(self.node.id, Lane::Live, &new);
         self.node.row.register(&new, &|at| collector_of(&group, at));
         Ok(())

@@ -280,7 +280,7 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_common::model::series::{CellForm, Window};
+    use quorate_common::model::series::{CellForm, SeriesClass, Window};
 
     fn row() -> NodeRow {
         NodeRow::new("n1".parse().unwrap())
@@ -288,7 +288,8 @@ mod tests {
 
     fn columns(group: GroupId, first: Index, ids: &[Option<u32>]) -> NewColumns {
         let column = |id: &Option<u32>| Column { id: id.map(SeriesId), form: CellForm::COUNT, group };
-        NewColumns { group, window: Window::Short, first, columns: ids.iter().map(column).collect() }
+        let (window, class) = (Window::Short, SeriesClass::System);
+        NewColumns { group, window, class, first, columns: ids.iter().map(column).collect() }
     }
 
     fn values(row: &NodeRow) -> Vec<(u32, f64)> {

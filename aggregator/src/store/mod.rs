@@ -3,13 +3,16 @@
 //! Writers and readers meet at two small traits, [`Append`] and [`Select`], so that another engine can take
 //! the place of the embedded one. The newest value of every series is held apart, in [`live`].
 
+pub mod bucket;
 pub mod embedded;
 pub mod live;
+
+pub use bucket::{Bucket, Resolution};
 
 use quorate_common::cell::{Decoder, FrameHead, GroupId, Index};
 use quorate_common::ledger::{Ledger, Totals};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 
@@ -35,6 +38,8 @@ pub struct NewColumns {
     pub group: GroupId,
     /// The delta chain of the group.
     pub window: Window,
+    /// How long its history is kept.
+    pub class: SeriesClass,
     /// Session index of the first.
     pub first: Index,
     /// The columns.
@@ -119,4 +124,14 @@ pub trait Select: Send + Sync + 'static {
     fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)>;
     /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
+    /// The buckets of some series of a node that begin from `from` to `to`, both included, oldest first; one list
+    /// for each. They reach back further than samples do.
+    fn rolled(
+        &self,
+        node: NodeId,
+        series: &[SeriesId],
+        resolution: Resolution,
+        from: WallTime,
+        to: WallTime,
+    ) -> Vec<Vec<Bucket>>;
 }

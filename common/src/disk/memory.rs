@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// [`Disk::read`], [`Disk::read_part`] and [`Disk::list`].
+    /// [`Disk::read`], [`Disk::read_part`], [`Disk::length`] and [`Disk::list`].
     Read,
     /// [`Disk::write_atomic`], [`Disk::create_exclusive`] and [`Disk::append`].
     Write,
@@ -127,6 +127,11 @@ impl Disk for MemoryDisk {
         let content = state.files.get(path).ok_or(io::ErrorKind::NotFound)?;
         let rest = usize::try_from(at).ok().and_then(|at| content.get(at..)).unwrap_or_default();
         Ok(rest.get(..bytes).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        let state = self.enter(Operation::Read)?;
+        Ok(state.files.get(path).ok_or(io::ErrorKind::NotFound)?.len() as u64)
     }
 
     fn write_atomic(&self, path: &Path, content: &[u8]) -> io::Result<()> {

@@ -107,6 +107,7 @@ fn unit(key: &str, kind: &str) -> String {
         (Some((_, unit)), _) => (*unit).to_owned(),
         (None, "u32" | "usize") => "count".to_owned(),
         (None, "PathBuf") => "path".to_owned(),
+        (None, "Period") => "duration".to_owned(),
         (None, "Size") => "size".to_owned(),
         (None, "Share") => "share of one processor".to_owned(),
         (None, "SocketAddr") => "IP address:port".to_owned(),

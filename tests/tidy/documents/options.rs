@@ -64,6 +64,7 @@ pub const PROGRAMS: &[Program] = &[
             ("AgentLimits", "aggregator/src/limit/mod.rs"),
             ("EnrolLimits", "aggregator/src/limit/mod.rs"),
             ("evaluate::Config", "aggregator/src/evaluate/config.rs"),
+            ("history::Config", "aggregator/src/store/embedded/config.rs"),
             ("telemetry::Config", "common/src/telemetry.rs"),
         ],
     },

@@ -1,13 +1,12 @@
-//! Chunks: up to 64 series of one node in one window, and the list of all chunks of a file.
+//! Chunks: up to 64 series of one node in one window.
 //!
 //! ```text
 //!   chunk    node │ how many │ (difference to the number before, form) … │ block
-//!   index    covered log files │ (node, where, length, first, last, numbers) …
 //! ```
 //!
-//! A chunk says of itself all that is needed to read it. The index is an abridgement: it can be made anew.
+//! A chunk says of itself all that is needed to read it.
 
-use super::record::write::{put_bytes, put_form, put_numbers};
+use super::record::write::{put_form, put_numbers};
 use super::record::{Reader, RecordError};
 use crate::store::{Sample, SeriesId};
 use quorate_common::block::{Block, BlockError};
@@ -33,23 +32,6 @@ pub struct Chunk {
     pub first: WallTime,
     /// Its newest row.
     pub last: WallTime,
-}
-
-/// What an index says of a chunk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Whose.
-    pub node: NodeId,
-    /// Where its record begins.
-    pub at: u64,
-    /// How long its record is.
-    pub bytes: u64,
-    /// Its oldest row.
-    pub first: WallTime,
-    /// Its newest row.
-    pub last: WallTime,
-    /// Its series.
-    pub series: Vec<SeriesId>,
 }
 
 /// Why a chunk cannot be read.
@@ -126,65 +108,17 @@ pub fn bounds(times: &[i64]) -> (WallTime, WallTime) {
     (time(times.iter().min()), time(times.iter().max()))
 }
 
-/// The bytes of an index.
-pub fn write_index(covered: &[String], entries: &[Entry]) -> Vec<u8> {
-    let mut out = write_covered(covered);
-    put(&mut out, entries.len() as u64);
-    for Entry { node, at, bytes, first, last, series } in entries {
-        let numbers = [zigzag(node.0), *at, *bytes, zigzag(first.0), zigzag(last.0), series.len() as u64];
-        put_numbers(&mut out, numbers);
-        let mut before = 0;
-        series.iter().for_each(|id| put_id(&mut out, &mut before, *id));
-    }
-    out
-}
-
-/// What [`write_index`] wrote.
-///
-/// # Errors
-/// [`RecordError`].
-pub fn read_index(payload: &[u8]) -> Result<(Vec<String>, Vec<Entry>), RecordError> {
-    let mut reader = Reader(payload);
-    let covered = take_covered(&mut reader)?;
-    let count = reader.count()?;
-    let mut entries = Vec::with_capacity(count);
-    for _ in 0..count {
-        let (node, at, bytes) = (reader.node()?, reader.number()?, reader.number()?);
-        let (first, last, length) = (reader.time()?, reader.time()?, reader.count()?);
-        let mut before = 0;
-        let series = (0..length).map(|_| take_id(&mut reader, &mut before)).collect::<Result<_, _>>()?;
-        entries.push(Entry { node, at, bytes, first, last, series });
-    }
-    if reader.0.is_empty() { Ok((covered, entries)) } else { Err(RecordError::Long) }
-}
-
-/// Names of log files.
-pub fn write_covered(covered: &[String]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, covered.len() as u64);
-    covered.iter().for_each(|name| put_bytes(&mut out, name.as_bytes()));
-    out
-}
-
-/// What [`write_covered`] wrote.
-///
-/// # Errors
-/// [`RecordError`].
-pub fn read_covered(payload: &[u8]) -> Result<Vec<String>, RecordError> {
-    take_covered(&mut Reader(payload))
-}
-
-fn take_covered(reader: &mut Reader<'_>) -> Result<Vec<String>, RecordError> {
-    let count = reader.count()?;
-    (0..count).map(|_| reader.text().map(str::to_owned)).collect()
-}
-
-fn put_id(out: &mut Vec<u8>, before: &mut i64, id: SeriesId) {
+/// Appends a number of a series, as the difference to the one before it.
+pub fn put_id(out: &mut Vec<u8>, before: &mut i64, id: SeriesId) {
     put(out, zigzag(i64::from(id.0) - *before));
     *before = id.0.into();
 }
 
-fn take_id(reader: &mut Reader<'_>, before: &mut i64) -> Result<SeriesId, RecordError> {
+/// What [`put_id`] wrote.
+///
+/// # Errors
+/// A number that no series has.
+pub fn take_id(reader: &mut Reader<'_>, before: &mut i64) -> Result<SeriesId, RecordError> {
     let id = before.checked_add(unzigzag(reader.number()?));
     let id = id.and_then(|id| u32::try_from(id).ok()).ok_or(RecordError::Range("a series"))?;
     *before = id.into();
@@ -222,25 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn an_index_survives_and_damage_is_an_error_or_another() {
-        let Chunk { node, first, last, .. } = chunk();
-        let series = vec![SeriesId(9), SeriesId(0), SeriesId(u32::MAX)];
-        let entry = Entry { node, at: 7, bytes: u64::MAX, first, last, series };
-        let told = (vec!["log-1".to_owned()], vec![entry.clone(), entry]);
-        let bytes = write_index(&told.0, &told.1);
-        assert_eq!(read_index(&bytes).unwrap(), told);
-        assert_eq!(read_covered(&write_covered(&told.0)).unwrap(), told.0);
-        (0..bytes.len()).for_each(|length| assert!(read_index(&bytes[..length]).is_err(), "{length}"));
+    fn damage_is_an_error_or_another() {
         let (mut rng, chunk) = (SeededRng::new(1), chunk().write());
         let mut refused = 0;
         for _ in 0..5_000 {
-            for bytes in [&bytes, &chunk] {
-                let mut damaged = bytes.clone();
-                damaged[rng.below(bytes.len() as u64) as usize] ^= 1 << rng.below(8);
-                refused += usize::from(read_index(&damaged).is_err());
-                refused += usize::from(Chunk::read(&damaged).is_err());
-            }
+            let mut damaged = chunk.clone();
+            damaged[rng.below(chunk.len() as u64) as usize] ^= 1 << rng.below(8);
+            refused += usize::from(Chunk::read(&damaged).is_err());
         }
-        assert!(refused > 5_000, "{refused}");
+        assert!(refused > 2_000, "{refused}");
     }
 }

@@ -8,13 +8,16 @@
 //! It may be called by one thread that commits and one that keeps up; sessions and readers wait for neither.
 
 use super::Nodes;
+use super::config::Config;
 use super::history::History;
 use super::ledgers::Ledgers;
 use super::log::{FileNumber, Log};
 use super::record::Record;
+use super::retain::{self, Deletions, Reason};
 use super::seal;
 use super::segment::Segment;
 use super::shelf::{Shelf, Writing};
+use super::volume::Contents;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer, framed};
 use crate::store::SeriesId;
@@ -36,21 +39,8 @@ const GRACE: Duration = Duration::from_secs(30);
 const LATE_MAX: Duration = Duration::from_secs(3_600);
 /// The dictionary is written anew so often: it says until when each series was seen.
 const NAMES_EVERY: Duration = Duration::from_secs(86_400);
-
-/// What is kept on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// For so long.
-    pub age: Duration,
-    /// At most so many bytes of sealed windows; the oldest goes first.
-    pub bytes_max: u64,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { age: Duration::from_secs(30 * 86_400), bytes_max: 50 << 30 }
-    }
-}
+/// Files are looked at for their age, and all together for their size, so often.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How commits went since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +75,7 @@ pub struct Engine {
     config: Config,
     writer: Mutex<Writer>,
     upkeep: Mutex<Upkeep>,
+    deletions: Mutex<Deletions>,
 }
 
 /// What upkeep remembers from one time to the next.
@@ -93,6 +84,7 @@ struct Upkeep {
     /// Frames in each window that is over, since when there are no more, and since when there are any.
     waiting: BTreeMap<Span, Waiting>,
     named_at: Option<BootTime>,
+    retained_at: Option<BootTime>,
 }
 
 #[derive(Clone, Copy)]
@@ -116,9 +108,10 @@ impl Engine {
     /// One of these parts.
     pub fn new(config: Config, parts: Parts) -> Engine {
         let Parts { log, shelf, durable, writer, clock, rng } = parts;
-        let upkeep = Mutex::new(Upkeep { rng, waiting: BTreeMap::new(), named_at: None });
+        let upkeep = Mutex::new(Upkeep { rng, waiting: BTreeMap::new(), named_at: None, retained_at: None });
         let commits = watch::Sender::new(Commits::default());
-        Engine { log, shelf, durable, clock, commits, config, writer: Mutex::new(writer), upkeep }
+        let (writer, deletions) = (Mutex::new(writer), Mutex::default());
+        Engine { log, shelf, durable, clock, commits, config, writer, upkeep, deletions }
     }
 
     /// Makes durable what was gathered, and tells whoever waits.
@@ -155,9 +148,12 @@ impl Engine {
                 Err(error) => errors.push(error),
             }
         }
-        self.retain(now);
-        let named = upkeep.named_at.is_some_and(|at| now.boot.since(at) < NAMES_EVERY);
-        if !named {
+        let is_due = |at: Option<BootTime>, every| at.is_none_or(|at| now.boot.since(at) >= every);
+        if is_due(upkeep.retained_at, RETAIN_EVERY) {
+            self.retain(now);
+            upkeep.retained_at = Some(now.boot);
+        }
+        if is_due(upkeep.named_at, NAMES_EVERY) {
             match self.rewrite_names(nodes) {
                 Ok(()) => upkeep.named_at = Some(now.boot),
                 Err(error) => errors.push(error),
@@ -187,7 +183,7 @@ impl Engine {
             if waiting.frames != frames {
                 (waiting.frames, waiting.since) = (frames, now.boot);
             }
-            let late = sealed.iter().any(|volume| volume.span == span);
+            let late = sealed.iter().any(|volume| volume.contents.span() == Some(span));
             let quiet = now.boot.since(waiting.since) >= GRACE || now.boot.since(waiting.first) >= LATE_MAX;
             if !late || quiet {
                 due.push(span);
@@ -206,14 +202,10 @@ impl Engine {
             writer.covered(span, below)
         };
         let names: Vec<String> = covered.iter().map(|(_, name)| name.clone()).collect();
-        let mut writing = self.shelf.begin(span, rng);
-        let sealed =
-            self.write(nodes, (span, below), &mut writing).inspect_err(|_| self.shelf.discard(&writing))?;
-        if writing.is_empty() {
-            self.shelf.discard(&writing);
-        } else {
-            self.shelf.finish(writing, &names, rng)?;
-        }
+        let mut writings = Vec::new();
+        let sealed = self.write(nodes, (span, below), &mut writings, rng);
+        let sealed = sealed.inspect_err(|_| self.shelf.discard(&writings))?;
+        self.shelf.finish(writings, names, rng)?;
         // Readers look into the memory first and on the shelf then: they see a frame twice rather than never.
         for (history, segments) in sealed {
             history.lock().unwrap_or_else(PoisonError::into_inner).release(&segments);
@@ -226,9 +218,10 @@ impl Engine {
         &self,
         nodes: &Nodes,
         (span, below): (Span, FileNumber),
-        writing: &mut Writing,
+        writings: &mut Vec<Writing>,
+        rng: &mut dyn Rng,
     ) -> Result<Vec<Sealed>, SealError> {
-        let mut sealed = Vec::new();
+        let (order, mut sealed) = (self.shelf.next_order(), Vec::new());
         for history in all(nodes) {
             let (node, segments, specs) = {
                 let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
@@ -240,39 +233,50 @@ impl Engine {
                 history.dictionary.seen(specs.keys().copied(), span.end());
                 (history.node(), segments, specs)
             };
-            seal::chunks(node, &segments, &specs)?.iter().try_for_each(|chunk| writing.push(chunk))?;
+            for (class, chunk) in seal::chunks(node, &segments, &specs)? {
+                let contents = Contents::Raw(span, class);
+                let at =
+                    writings.iter().position(|writing| writing.contents == contents).unwrap_or_else(|| {
+                        writings.push(self.shelf.begin(contents, order, rng));
+                        writings.len() - 1
+                    });
+                writings.get_mut(at).map_or(Ok(()), |writing| writing.push(&chunk))?;
+            }
             sealed.push((history, segments));
         }
         Ok(sealed)
     }
 
-    /// Deletes what is too old and, oldest first, what is too much.
+    /// Deletes what is too old and what is too much, and says so.
     fn retain(&self, now: Now) {
-        let age = i64::try_from(self.config.age.as_nanos()).unwrap_or(i64::MAX);
-        let before = WallTime(now.wall.0.saturating_sub(age));
-        let mut volumes = self.shelf.all();
-        volumes.sort_by_key(|volume| (volume.span.end(), volume.order));
-        let mut bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
-        for volume in volumes {
-            let over = bytes > self.config.bytes_max;
-            if volume.span.end() > before && !over {
-                continue;
+        let beside = self.writer().bytes();
+        for (volume, reason) in retain::doomed(&self.config, self.shelf.all(), beside, now.wall) {
+            let (file, from) = (volume.path.display(), volume.contents.start());
+            if reason == Reason::Size {
+                tracing::warn!(%file, %from, "history is larger than allowed, its oldest part goes");
             }
-            bytes -= volume.bytes;
-            if over {
-                tracing::warn!(from = %volume.span.start(), "history is larger than allowed, its oldest part goes");
-            }
-            if let Err(error) = self.shelf.delete(&volume) {
-                tracing::warn!(file = %volume.path().display(), %error, "failed to delete old history");
+            match self.shelf.delete(&volume) {
+                Ok(()) => self.deletions().add(&volume, reason),
+                Err(error) => tracing::warn!(%file, %error, "failed to delete old history"),
             }
         }
+    }
+
+    /// What was let go.
+    pub fn deletions(&self) -> MutexGuard<'_, Deletions> {
+        self.deletions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn bytes(&self) -> u64 {
+        self.shelf.all().iter().fold(self.writer().bytes(), |bytes, volume| bytes + volume.size())
     }
 
     /// Writes the dictionary anew, without series that stand in no window.
     fn rewrite_names(&self, nodes: &Nodes) -> Result<(), SealError> {
         let mut writer = self.writer();
         self.commit_with(&mut writer)?;
-        let oldest = self.shelf.all().iter().map(|volume| volume.span.start()).min();
+        let oldest = self.shelf.all().iter().map(|volume| volume.contents.start()).min();
         let mut records = Vec::new();
         for history in all(nodes) {
             let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);

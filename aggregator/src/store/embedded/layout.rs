@@ -4,13 +4,22 @@
 
 use crate::store::{Column, NewColumns, SeriesId};
 use quorate_common::cell::{CellError, Decoder, Encoder, Form, FrameHead, GroupId, Index};
-use quorate_common::model::series::Window;
+use quorate_common::model::series::{SeriesClass, Window};
+
+/// What is said once of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its delta chain.
+    pub window: Window,
+    /// How long its history is kept.
+    pub class: SeriesClass,
+}
 
 /// Groups and columns of a session, in order of their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    /// The window of each group.
-    pub groups: Vec<Window>,
+    /// Each group.
+    pub groups: Vec<Group>,
     /// What stands at each index.
     pub columns: Vec<Column>,
     /// The indices that have ended.
@@ -21,7 +30,7 @@ impl Layout {
     /// Columns begin.
     pub fn register(&mut self, new: &NewColumns) {
         if new.group as usize == self.groups.len() {
-            self.groups.push(new.window);
+            self.groups.push(Group { window: new.window, class: new.class });
         }
         self.columns.extend_from_slice(&new.columns);
     }
@@ -37,7 +46,7 @@ impl Layout {
     /// Groups that are out of order, and a row of another length.
     pub fn key_frame(&self, window: Window, row: &[i64]) -> Result<Vec<u8>, CellError> {
         let mut encoder = Encoder::new();
-        for (group, window) in (0..).zip(&self.groups) {
+        for (group, Group { window, .. }) in (0..).zip(&self.groups) {
             encoder.register(group, *window, &[])?;
         }
         for (_, group, forms) in self.spans() {
@@ -53,7 +62,7 @@ impl Layout {
     /// Whatever does not fit together.
     pub fn decoder(&self, window: Window, seq: u64, cells: &[u8]) -> Result<Decoder, CellError> {
         let mut decoder = Decoder::new(u32::MAX, u32::MAX);
-        for (group, window) in (0..).zip(&self.groups) {
+        for (group, Group { window, .. }) in (0..).zip(&self.groups) {
             decoder.register(group, *window, 0, &[])?;
         }
         for (first, group, forms) in self.spans() {
@@ -81,12 +90,12 @@ impl Layout {
     }
 
     fn window_of(&self, group: GroupId) -> Result<Window, CellError> {
-        let window = self.groups.get(group as usize).copied();
+        let window = self.groups.get(group as usize).map(|group| group.window);
         window.ok_or(CellError::GroupUnknown { group: u64::from(group) })
     }
 
     fn groups_of(&self, window: Window) -> Vec<GroupId> {
-        (0..).zip(&self.groups).filter(|(_, of)| **of == window).map(|(group, _)| group).collect()
+        (0..).zip(&self.groups).filter(|(_, of)| of.window == window).map(|(group, _)| group).collect()
     }
 
     /// Neighbours that a base can say at once: of one group and form, rejected or with numbers that count up.
@@ -117,7 +126,7 @@ mod tests {
             let first = encoder.register(group, window, &vec![form.into(); count]).unwrap();
             let columns =
                 (0..count as u32).map(|at| column(Some(SeriesId(first + at)), group, form)).collect();
-            layout.register(&NewColumns { group, window, first, columns });
+            layout.register(&NewColumns { group, window, class: SeriesClass::Other, first, columns });
         }
         encoder.retire(1).unwrap();
         layout.retire(&[1]);

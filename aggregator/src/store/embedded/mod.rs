@@ -4,30 +4,37 @@
 //! await. Sessions never wait for a disk: two threads do, one that commits and one that seals. See [`engine`].
 
 mod chunk;
+mod config;
 mod dictionary;
 mod engine;
 mod history;
+mod index;
 mod layout;
 mod ledgers;
 mod log;
 mod open;
 mod record;
 mod replay;
+mod retain;
 mod run;
 mod seal;
 mod segment;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod window;
 mod writer;
 
-pub use engine::{Commits, Config};
+pub use config::Config;
+pub use engine::Commits;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
+pub use retain::{Deletions, Tally};
 pub use run::Running;
 
-use super::{Append, FrameRecord, Lane, NewColumns, Origin, Sample, Select, SeriesId};
+use super::bucket::roll;
+use super::{Append, Bucket, FrameRecord, Lane, NewColumns, Origin, Resolution, Sample, Select, SeriesId};
 use engine::Engine;
 use history::History;
 use log::{Learned, Log};
@@ -35,7 +42,7 @@ use quorate_common::cell::{Decoder, Index};
 use quorate_common::ledger::Ledger;
 use quorate_common::lock::StateLock;
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, SeriesSpec, Window};
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 use record::Record;
@@ -73,6 +80,16 @@ impl Embedded {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
     }
 
+    /// What retention has deleted since the start.
+    pub fn deletions(&self) -> Deletions {
+        self.engine.as_ref().map_or_else(Deletions::default, |engine| *engine.deletions())
+    }
+
+    /// Bytes of everything on the disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.engine.as_ref().map_or(0, Engine::bytes)
+    }
+
     fn log(&self) -> Option<&Log> {
         self.engine.as_ref().map(|engine| &engine.log)
     }
@@ -93,6 +110,15 @@ impl Embedded {
             }
         };
         call(&mut history.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How the values of some series are held.
+    fn forms(&self, node: NodeId, series: &[SeriesId]) -> Vec<CellForm> {
+        let Some(history) = self.get(node) else { return vec![CellForm::Float; series.len()] };
+        let history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        let form =
+            |id: &SeriesId| history.dictionary.get(*id).map_or(CellForm::Float, |spec| spec.metric.form);
+        series.iter().map(form).collect()
     }
 
     fn get(&self, node: NodeId) -> Option<Arc<Mutex<History>>> {
@@ -200,5 +226,24 @@ impl Select for Embedded {
             list.dedup_by_key(|sample| sample.at);
         }
         samples
+    }
+
+    fn rolled(
+        &self,
+        node: NodeId,
+        series: &[SeriesId],
+        resolution: Resolution,
+        from: WallTime,
+        to: WallTime,
+    ) -> Vec<Vec<Bucket>> {
+        // Only whole buckets are given.
+        let first = resolution.floor(WallTime(from.0.saturating_add(resolution.length_ns() - 1)));
+        let last = resolution.last(resolution.floor(to));
+        let samples = self.samples(node, series, first, last);
+        let rolled = samples.into_iter().zip(self.forms(node, series)).map(|(samples, form)| {
+            let minutes = roll(Resolution::Minute, form, samples.into_iter().map(Bucket::of));
+            roll(resolution, form, minutes.into_iter())
+        });
+        rolled.collect()
     }
 }

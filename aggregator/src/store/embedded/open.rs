@@ -1,15 +1,18 @@
 //! Opening: a directory as an earlier process left it, however it ended, becomes a store.
 //!
 //! Log files that a finished chunk file covers are not replayed but for their ledgers. Chunk files without a last
-//! record are unfinished: they go if their log files are still there, and into `quarantine` if not. All that is
-//! replayed is synced before the store is handed out, for the process before may have died before it did that.
+//! record are unfinished: they go if their log files are still there, and into `quarantine` if not. The same goes for
+//! a chunk file whose seal has others that are not there, while all its log files are. All that is replayed is synced before the store is handed out, for the process before may have died before it did that.
 
+use super::config::Config;
 use super::dictionary::Known;
-use super::engine::{Config, Engine, Parts};
+use super::engine::{Engine, Parts};
 use super::history::History;
+use super::index::Cover;
 use super::log::{FileNumber, Log};
 use super::replay::{Found, Replay, Report};
-use super::shelf::{FILE_BYTES_MAX, Shelf, Volume, parse_chunks, parse_index, scan};
+use super::shelf::{FILE_BYTES_MAX, Shelf, scan};
+use super::volume::{Contents, Volume, name_of, parse_chunks, parse_index};
 use super::window::Span;
 use super::writer::{CHECKPOINT, Durable, LOG, Left, NAMES, Writer};
 use super::{Embedded, Nodes};
@@ -143,53 +146,80 @@ impl<'a> Opening<'a> {
 
     /// Chunk files onto the shelf.
     fn volumes(&mut self, names: &[OsString]) -> Result<(), StoreError> {
-        let logged: HashSet<Span> = names.iter().filter_map(log_span).collect();
-        let indices: HashMap<(Span, u64), (u64, &OsString)> = names
+        let logged: HashMap<&OsString, Span> =
+            names.iter().filter_map(|name| Some((name, log_span(name)?))).collect();
+        let spans: HashSet<Span> = logged.values().copied().collect();
+        let indices: HashMap<(Contents, u64), (u64, &OsString)> = names
             .iter()
-            .filter_map(|name| parse_index(name).map(|(span, order, bytes)| ((span, order), (bytes, name))))
+            .filter_map(|name| parse_index(name).map(|(of, order, bytes)| ((of, order), (bytes, name))))
             .collect();
+        let mut found = Vec::new();
         for name in names {
-            let Some(place @ (span, order, _)) = parse_chunks(name) else { continue };
+            let Some(place @ (contents, order, _)) = parse_chunks(name) else { continue };
+            // Only then there can be anything that it covers.
+            let is_logged = contents.span().is_some_and(|span| spans.contains(&span));
             let path = self.directory.join(name);
-            match indices.get(&(span, order)) {
-                Some((bytes, index)) => {
-                    let index = self.directory.join(index);
-                    let volume = Volume::found(place, path, *bytes, Some(index));
-                    self.shelve(volume, logged.contains(&span))?;
+            found.extend(match indices.get(&(contents, order)) {
+                Some((bytes, index)) => Some(self.listed(place, path, (*bytes, index), is_logged)?),
+                None => self.unlisted(place, path, is_logged)?,
+            });
+        }
+        let logs = logged.keys().map(|name| name.to_string_lossy().into_owned()).collect();
+        self.shelve(found, &logs)
+    }
+
+    /// All but those whose seal a process did not end: their log files are there, and are sealed again.
+    fn shelve(&mut self, found: Vec<(Volume, Cover)>, logs: &HashSet<String>) -> Result<(), StoreError> {
+        let files = found.iter().filter_map(|(volume, _)| name_of(&volume.path)).collect();
+        for (volume, cover) in found {
+            if cover.is_half(&files, logs) {
+                for path in [Some(&volume.path), volume.index.as_ref()].into_iter().flatten() {
+                    self.disk.remove(path).map_err(|error| failed("delete", path, error))?;
                 }
-                None => self.unlisted(place, path, logged.contains(&span))?,
+            } else {
+                self.covered.extend(cover.logs);
+                self.shelf.add(volume);
             }
         }
         Ok(())
     }
 
-    fn shelve(&mut self, volume: Volume, is_logged: bool) -> Result<(), StoreError> {
-        // Only then there can be anything that it covers.
-        if is_logged {
-            let index = self.shelf.index(&volume);
-            let (covered, _) = index.map_err(|error| failed("read the index of", volume.path(), error))?;
-            self.covered.extend(covered);
+    fn listed(
+        &mut self,
+        (contents, order, salt): (Contents, u64, u64),
+        path: PathBuf,
+        (bytes, index): (u64, &OsString),
+        is_logged: bool,
+    ) -> Result<(Volume, Cover), StoreError> {
+        let index = self.directory.join(index);
+        let index_bytes = self.disk.length(&index).map_err(|error| failed("measure", &index, error))?;
+        let volume = Volume { contents, order, bytes, index_bytes, salt, index: Some(index), path };
+        if !is_logged {
+            return Ok((volume, Cover::default()));
         }
-        self.shelf.add(volume);
-        Ok(())
+        let read = self.shelf.index(&volume);
+        let (cover, _) = read.map_err(|error| failed("read the index of", &volume.path, error))?;
+        Ok((volume, cover))
     }
 
     /// A chunk file without an index: a process ended between the two, or the index was lost.
     fn unlisted(
         &mut self,
-        place: (Span, u64, u64),
+        (contents, order, salt): (Contents, u64, u64),
         path: PathBuf,
         is_logged: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<(Volume, Cover)>, StoreError> {
         let content = self.read(&path)?;
-        let found = scan(&content, place.2);
-        if found.covered.is_some() {
-            return self.shelve(Volume::found(place, path, content.len() as u64, None), is_logged);
+        if let Some(cover) = scan(&content, salt).cover {
+            let bytes = content.len() as u64;
+            let volume = Volume { contents, order, bytes, index_bytes: 0, salt, index: None, path };
+            return Ok(Some((volume, cover)));
         }
         if !is_logged {
             self.quarantine(&path, &content)?;
         }
-        self.disk.remove(&path).map_err(|error| failed("delete", &path, error))
+        self.disk.remove(&path).map_err(|error| failed("delete", &path, error))?;
+        Ok(None)
     }
 
     fn quarantine(&mut self, path: &Path, content: &[u8]) -> Result<(), StoreError> {

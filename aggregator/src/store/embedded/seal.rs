@@ -8,7 +8,7 @@ use super::segment::{Segment, cell};
 use crate::store::{Column, SeriesId};
 use quorate_common::block::{self, BlockError, COLUMNS_MAX};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, SeriesSpec};
+use quorate_common::model::series::{CellForm, SeriesClass, SeriesSpec};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,12 +20,13 @@ const ROWS_MAX: usize = 16_384;
 struct Series {
     id: SeriesId,
     form: CellForm,
+    class: SeriesClass,
     cells: Vec<i64>,
     present: Vec<bool>,
     samples: usize,
 }
 
-/// The chunks of some segments of one node and window. Series without a spec come last.
+/// The chunks of some segments of one node and window, by class. Series without a spec come last.
 ///
 /// # Errors
 /// A block that cannot be made.
@@ -33,13 +34,14 @@ pub fn chunks(
     node: NodeId,
     segments: &[Arc<Segment>],
     specs: &HashMap<SeriesId, SeriesSpec>,
-) -> Result<Vec<Chunk>, BlockError> {
+) -> Result<Vec<(SeriesClass, Chunk)>, BlockError> {
     let (times, mut series) = transpose(segments);
     let place = |id| specs.get(&id).map(|spec| (&spec.metric.name, &spec.labels));
     series.retain(|series| series.samples > 0);
     series.sort_by_cached_key(|series| {
         let place = place(series.id);
         (
+            series.class,
             Reverse(series.samples),
             place.is_none(),
             place.map(|(name, labels)| (name.clone(), labels.clone())),
@@ -47,11 +49,13 @@ pub fn chunks(
         )
     });
     let mut chunks = Vec::new();
-    for group in series.chunks(COLUMNS_MAX) {
+    let alike = series.chunk_by(|a, b| a.class == b.class);
+    for group in alike.flat_map(|series| series.chunks(COLUMNS_MAX)) {
+        let Some(class) = group.first().map(|series| series.class) else { continue };
         let sampled = |row: &usize| group.iter().any(|series| series.present.get(*row) == Some(&true));
         let rows: Vec<usize> = (0..times.len()).filter(sampled).collect();
         for rows in rows.chunks(ROWS_MAX) {
-            chunks.push(chunk(node, group, rows, &times)?);
+            chunks.push((class, chunk(node, group, rows, &times)?));
         }
     }
     Ok(chunks)
@@ -79,10 +83,15 @@ fn transpose(segments: &[Arc<Segment>]) -> (Vec<i64>, Vec<Series>) {
     let (mut times, mut series) = (Vec::new(), Vec::new());
     let mut slots: HashMap<SeriesId, usize> = HashMap::new();
     for segment in segments {
+        let classes = segment.classes();
+        let class = |column: &Column| classes.get(column.group as usize).copied();
         let found: Vec<(usize, usize, Column)> = segment
             .columns()
             .enumerate()
-            .filter_map(|(index, column)| Some((index, slot(&mut slots, &mut series, &column)?, column)))
+            .filter_map(|(index, column)| {
+                let slot = slot(&mut slots, &mut series, &column, class(&column)?)?;
+                Some((index, slot, column))
+            })
             .collect();
         let done = segment.replay(|at, sampled, decoder| {
             let row = times.len();
@@ -100,12 +109,18 @@ fn transpose(segments: &[Arc<Segment>]) -> (Vec<i64>, Vec<Series>) {
     (times, series)
 }
 
-fn slot(slots: &mut HashMap<SeriesId, usize>, series: &mut Vec<Series>, column: &Column) -> Option<usize> {
+/// A series stays in the class that it has first: it stands in one chunk file of a window.
+fn slot(
+    slots: &mut HashMap<SeriesId, usize>,
+    series: &mut Vec<Series>,
+    column: &Column,
+    class: SeriesClass,
+) -> Option<usize> {
     let (id, form) = (column.id?, column.form);
     let new = slots.len();
     let slot = *slots.entry(id).or_insert(new);
     if slot == series.len() {
-        series.push(Series { id, form, cells: Vec::new(), present: Vec::new(), samples: 0 });
+        series.push(Series { id, form, class, cells: Vec::new(), present: Vec::new(), samples: 0 });
     }
     Some(slot)
 }

@@ -13,6 +13,7 @@ use super::record::{Base, Frame};
 use super::window::Span;
 use crate::store::{Column, NewColumns, Sample, SeriesId};
 use quorate_common::cell::{CellError, Decoder, FrameHead, Index};
+use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::WallTime;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -115,6 +116,19 @@ impl Segment {
             _ => &[],
         });
         self.layout.columns.iter().chain(later).copied()
+    }
+
+    /// How long the history of each group is kept, by number.
+    pub fn classes(&self) -> Vec<SeriesClass> {
+        let mut classes: Vec<SeriesClass> = self.layout.groups.iter().map(|group| group.class).collect();
+        for entry in &self.entries {
+            if let Entry::Register(new) = entry
+                && new.group as usize == classes.len()
+            {
+                classes.push(new.class);
+            }
+        }
+        classes
     }
 
     /// Calls `visit` with the time, the bitmap of sampled groups and the decoder after every frame.

@@ -1,16 +1,17 @@
-//! The shelf: chunk files of windows that are over, each with an index beside it.
+//! The shelf: all volumes, and what is in them. See [`super::volume`] for their names.
 //!
 //! ```text
-//!   chunks-<class>-<start>-<order>-<salt>.qj1            chunk │ chunk │ … │ end: covered log files
-//!   index-<class>-<start>-<order>-<bytes>-<salt>.qj1     covered log files, where each chunk is
+//!   chunk file   chunk │ chunk │ … │ end: what it covers
+//!   index        what it covers, where each chunk is
 //! ```
 //!
 //! Both are journals: every record is checked, and a damaged one costs itself. A chunk file is written once and
 //! never changed; frames that come late make another one of the same window. The index is made anew from the chunks
 //! when it is damaged or missing. A chunk file without its last record is unfinished.
 
-use super::chunk::{Chunk, Entry, read_covered, read_index, write_covered, write_index};
-use super::window::Span;
+use super::chunk::Chunk;
+use super::index::{Cover, Entry, read_cover, read_index, write_cover, write_index};
+use super::volume::{Contents, Volume, name_of};
 use crate::store::{Sample, SeriesId};
 use quorate_common::disk::Disk;
 use quorate_common::journal::{self, Journal, JournalError, Piece, parse_name, pieces};
@@ -18,40 +19,24 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::time::WallTime;
 use quorate_common::rng::Rng;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Beginnings of the names of files.
-pub const CHUNKS: &str = "chunks";
-pub const INDEX: &str = "index";
 const CHUNK: u8 = 1;
 const END: u8 = 2;
 const LIST: u8 = 3;
 /// Longer files are not ours.
 pub const FILE_BYTES_MAX: u64 = 16 << 30;
 
-/// A chunk file.
-#[derive(Debug)]
-pub struct Volume {
-    /// The window of all its samples.
-    pub span: Span,
-    /// How many chunk files of the window were before it.
-    pub order: u64,
-    /// How long it is.
-    pub bytes: u64,
-    path: PathBuf,
-    salt: u64,
-    index: Option<PathBuf>,
-}
-
 /// All chunk files.
 pub struct Shelf {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     volumes: RwLock<Vec<Arc<Volume>>>,
+    /// The order of the next volume.
+    next: AtomicU64,
     /// Chunks and indices that could not be read.
     damaged: AtomicU64,
 }
@@ -59,7 +44,7 @@ pub struct Shelf {
 /// A chunk file that is written.
 pub struct Writing {
     chunks: Journal,
-    span: Span,
+    pub(super) contents: Contents,
     order: u64,
     entries: Vec<Entry>,
 }
@@ -67,41 +52,46 @@ pub struct Writing {
 impl Shelf {
     /// An empty one.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Shelf {
-        let (volumes, damaged) = Default::default();
-        Shelf { disk, directory: directory.to_owned(), volumes, damaged }
+        let (volumes, next, damaged) = Default::default();
+        Shelf { disk, directory: directory.to_owned(), volumes, next, damaged }
     }
 
-    /// Begins the next chunk file of a window.
-    pub fn begin(&self, span: Span, rng: &mut dyn Rng) -> Writing {
-        let order =
-            self.all().into_iter().filter(|volume| volume.span == span).map(|volume| volume.order + 1);
-        let order = order.max().unwrap_or(0);
-        let stem = format!("{}-{order}", span.stem(CHUNKS));
+    /// The order for volumes that are written now.
+    pub fn next_order(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Begins a chunk file.
+    pub fn begin(&self, contents: Contents, order: u64, rng: &mut dyn Rng) -> Writing {
+        let stem = contents.chunks_stem(order);
         let chunks = Journal::begin(self.disk.clone(), &self.directory, &stem, rng);
-        Writing { chunks, span, order, entries: Vec::new() }
+        Writing { chunks, contents, order, entries: Vec::new() }
     }
 
-    /// Makes a chunk file durable, and shows it to readers. Whatever fails leaves nothing.
+    /// Makes chunk files durable that cover some log files together, and shows them to readers. Whatever fails
+    /// leaves nothing.
     ///
     /// # Errors
     /// The disk.
     pub fn finish(
         &self,
-        mut writing: Writing,
-        covered: &[String],
+        mut writings: Vec<Writing>,
+        logs: Vec<String>,
         rng: &mut dyn Rng,
     ) -> Result<(), JournalError> {
-        let done = self.seal(&mut writing, covered, rng);
-        let Writing { chunks, span, order, .. } = writing;
-        match done {
-            Ok(index) => {
-                let (bytes, path) = (chunks.bytes(), chunks.path().to_owned());
-                let salt = path.file_name().and_then(parse_name).map_or(0, |(_, salt)| salt);
-                self.add(Volume { span, order, bytes, path, salt, index: Some(index) });
+        let files = writings.iter().filter_map(|writing| name_of(writing.chunks.path())).collect();
+        let mut indices = Vec::new();
+        match self.seal(&mut writings, &Cover { logs, files }, &mut indices, rng) {
+            Ok(()) => {
+                writings
+                    .into_iter()
+                    .zip(indices)
+                    .for_each(|(writing, index)| self.add(volume(&writing, &index)));
                 Ok(())
             }
             Err(error) => {
-                self.disk.remove(chunks.path()).ok();
+                self.discard(&writings);
+                indices.iter().for_each(|index| drop(self.disk.remove(index.path())));
                 Err(error)
             }
         }
@@ -109,27 +99,35 @@ impl Shelf {
 
     fn seal(
         &self,
-        writing: &mut Writing,
-        covered: &[String],
+        writings: &mut [Writing],
+        cover: &Cover,
+        indices: &mut Vec<Journal>,
         rng: &mut dyn Rng,
-    ) -> Result<PathBuf, JournalError> {
-        writing.chunks.push(END, &write_covered(covered))?;
-        writing.chunks.sync()?;
-        let stem = format!("{}-{}-{}", writing.span.stem(INDEX), writing.order, writing.chunks.bytes());
-        let mut index = Journal::begin(self.disk.clone(), &self.directory, &stem, rng);
-        index.push(LIST, &write_index(covered, &writing.entries))?;
-        index.sync().inspect_err(|_| drop(self.disk.remove(index.path())))?;
-        Ok(index.path().to_owned())
+    ) -> Result<(), JournalError> {
+        for writing in &mut *writings {
+            writing.chunks.push(END, &write_cover(cover))?;
+            writing.chunks.sync()?;
+        }
+        for Writing { chunks, contents, order, entries } in writings {
+            let stem = contents.index_stem(*order, chunks.bytes());
+            let mut index = Journal::begin(self.disk.clone(), &self.directory, &stem, rng);
+            index.push(LIST, &write_index(cover, entries))?;
+            let done = index.sync();
+            indices.push(index);
+            done?;
+        }
+        Ok(())
     }
 
-    /// A chunk file is not wanted.
-    pub fn discard(&self, writing: &Writing) {
-        // If it stays it is unfinished, and goes with the next start.
-        self.disk.remove(writing.chunks.path()).ok();
+    /// Chunk files are not wanted.
+    pub fn discard(&self, writings: &[Writing]) {
+        // What stays is unfinished or half of a seal, and goes with the next start.
+        writings.iter().for_each(|writing| drop(self.disk.remove(writing.chunks.path())));
     }
 
     /// Adds what is on the disk.
     pub fn add(&self, volume: Volume) {
+        self.next.fetch_max(volume.order.saturating_add(1), Ordering::Relaxed);
         let mut volumes = self.volumes.write().unwrap_or_else(PoisonError::into_inner);
         let at = volumes.partition_point(|other| key(other) <= key(&volume));
         volumes.insert(at, Arc::new(volume));
@@ -153,7 +151,7 @@ impl Shelf {
         (from, to): (WallTime, WallTime),
         samples: &mut [Vec<Sample>],
     ) {
-        for volume in self.all().iter().filter(|volume| volume.span.touches(from, to)) {
+        for volume in self.all().iter().filter(|volume| volume.contents.touches(from, to)) {
             let Ok((_, entries)) = self.index(volume) else { continue };
             for entry in entries.iter().filter(|entry| entry.node == node) {
                 let asked = entry.series.iter().any(|id| wanted.contains_key(id));
@@ -175,11 +173,11 @@ impl Shelf {
         Chunk::read(payload).ok().filter(|chunk| kind == CHUNK && chunk.node == entry.node)
     }
 
-    /// Covered log files and chunks of a file: from its index or, if that is damaged, from the chunks themselves.
+    /// What a file covers, and its chunks: from its index or, if that is damaged, from the chunks themselves.
     ///
     /// # Errors
     /// The disk.
-    pub fn index(&self, volume: &Volume) -> io::Result<(Vec<String>, Vec<Entry>)> {
+    pub fn index(&self, volume: &Volume) -> io::Result<(Cover, Vec<Entry>)> {
         if let Some(path) = &volume.index {
             let content = self.disk.read(path, FILE_BYTES_MAX)?;
             let salt = path.file_name().and_then(parse_name).map_or(0, |(_, salt)| salt);
@@ -189,7 +187,7 @@ impl Shelf {
             self.tell_damage(path, 0);
         }
         let scan = scan(&self.disk.read(&volume.path, FILE_BYTES_MAX)?, volume.salt);
-        Ok((scan.covered.unwrap_or_default(), scan.entries))
+        Ok((scan.cover.unwrap_or_default(), scan.entries))
     }
 
     fn tell_damage(&self, path: &Path, at: u64) {
@@ -223,15 +221,25 @@ impl Writing {
         self.entries.push(entry(chunk, at, self.chunks.bytes() - at));
         self.chunks.write()
     }
-
-    /// Whether it has no chunk.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
 }
 
-fn key(volume: &Volume) -> (Span, u64) {
-    (volume.span, volume.order)
+fn key(volume: &Volume) -> (Contents, u64) {
+    (volume.contents, volume.order)
+}
+
+fn volume(writing: &Writing, index: &Journal) -> Volume {
+    let Writing { chunks, contents, order, .. } = writing;
+    let path = chunks.path().to_owned();
+    let salt = path.file_name().and_then(parse_name).map_or(0, |(_, salt)| salt);
+    Volume {
+        contents: *contents,
+        order: *order,
+        bytes: chunks.bytes(),
+        index_bytes: index.bytes(),
+        salt,
+        index: Some(index.path().to_owned()),
+        path,
+    }
 }
 
 fn entry(chunk: &Chunk, at: u64, bytes: u64) -> Entry {
@@ -242,8 +250,8 @@ fn entry(chunk: &Chunk, at: u64, bytes: u64) -> Entry {
 /// What a chunk file holds.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// The log files that it covers; `None` if it is unfinished.
-    pub covered: Option<Vec<String>>,
+    /// What it covers; `None` if it is unfinished.
+    pub cover: Option<Cover>,
     /// Its chunks.
     pub entries: Vec<Entry>,
     /// Bytes that are damaged.
@@ -259,7 +267,7 @@ pub fn scan(content: &[u8], salt: u64) -> Scan {
                 Ok(chunk) => scan.entries.push(entry(&chunk, at as u64, payload.len() as u64 + 13)),
                 Err(_) => scan.damaged += payload.len() as u64,
             },
-            Piece::Record { kind: END, payload, .. } => scan.covered = read_covered(payload).ok(),
+            Piece::Record { kind: END, payload, .. } => scan.cover = read_cover(payload).ok(),
             Piece::Record { payload, .. } => scan.damaged += payload.len() as u64,
             Piece::Damage { bytes, .. } => scan.damaged += bytes as u64,
         }
@@ -267,45 +275,15 @@ pub fn scan(content: &[u8], salt: u64) -> Scan {
     scan
 }
 
-/// What a name of a chunk file says: its window and order, and the salt of its checks.
-pub fn parse_chunks(name: &OsStr) -> Option<(Span, u64, u64)> {
-    let (stem, salt) = parse_name(name)?;
-    let (span, order) = Span::parse(stem, CHUNKS)?;
-    Some((span, order.parse().ok()?, salt))
-}
-
-/// What a name of an index says: window and order of its chunk file, and how long that is.
-pub fn parse_index(name: &OsStr) -> Option<(Span, u64, u64)> {
-    let (stem, _) = parse_name(name)?;
-    let (span, rest) = Span::parse(stem, INDEX)?;
-    let (order, bytes) = rest.split_once('-')?;
-    Some((span, order.parse().ok()?, bytes.parse().ok()?))
-}
-
-impl Volume {
-    /// One that is on the disk.
-    pub fn found(
-        (span, order, salt): (Span, u64, u64),
-        path: PathBuf,
-        bytes: u64,
-        index: Option<PathBuf>,
-    ) -> Volume {
-        Volume { span, order, bytes, path, salt, index }
-    }
-
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::volume::{parse_chunks, parse_index};
+    use super::super::window::Span;
     use super::*;
     use quorate_common::block::{self, Column};
     use quorate_common::cell::Form;
     use quorate_common::disk::{Fault, MemoryDisk, Operation};
-    use quorate_common::model::series::CellForm;
+    use quorate_common::model::series::{CellForm, SeriesClass};
     use quorate_common::rng::SeededRng;
 
     const SECOND: i64 = 1_000_000_000;
@@ -326,9 +304,10 @@ mod tests {
 
     fn write(shelf: &Shelf, nodes: i64) -> Result<(), JournalError> {
         let mut rng = SeededRng::new(3);
-        let mut writing = shelf.begin(Span::FIRST, &mut rng);
+        let contents = Contents::Raw(Span::FIRST, SeriesClass::Other);
+        let mut writing = shelf.begin(contents, shelf.next_order(), &mut rng);
         (1..=nodes).try_for_each(|node| writing.push(&chunk(node, 7)))?;
-        shelf.finish(writing, &["log-a".to_owned()], &mut rng)
+        shelf.finish(vec![writing], vec!["log-a".to_owned()], &mut rng)
     }
 
     fn read(shelf: &Shelf, node: i64) -> usize {
@@ -346,7 +325,7 @@ mod tests {
         assert_eq!(orders, [0, 1]);
         assert_eq!((read(&shelf, 1), read(&shelf, 2), read(&shelf, 3)), (6, 3, 0));
         let first = &shelf.all()[0];
-        assert_eq!(shelf.index(first).unwrap().0, ["log-a"]);
+        assert_eq!(shelf.index(first).unwrap().0.logs, ["log-a"]);
         shelf.delete(first).unwrap();
         assert_eq!((read(&shelf, 1), read(&shelf, 2)), (3, 0));
     }
@@ -358,7 +337,7 @@ mod tests {
         let volume = shelf.all()[0].clone();
         let entries = shelf.index(&volume).unwrap().1;
         let index = volume.index.clone().unwrap();
-        for path in [&index, volume.path()] {
+        for path in [&index, &volume.path] {
             let whole = disk.read(path, u64::MAX).unwrap();
             for at in 0..whole.len() {
                 let mut damaged = whole.clone();
@@ -380,16 +359,20 @@ mod tests {
         let (disk, shelf) = shelf();
         write(&shelf, 2).unwrap();
         let volume = shelf.all()[0].clone();
-        let whole = disk.read(volume.path(), u64::MAX).unwrap();
-        assert_eq!(scan(&whole, volume.salt).covered, Some(vec!["log-a".to_owned()]));
+        let whole = disk.read(&volume.path, u64::MAX).unwrap();
+        let cover = scan(&whole, volume.salt).cover.unwrap();
+        assert_eq!(
+            (cover.logs, cover.files),
+            (vec!["log-a".to_owned()], vec![name_of(&volume.path).unwrap()])
+        );
         assert_eq!(scan(&whole, volume.salt).entries, shelf.index(&volume).unwrap().1);
         for length in 0..whole.len() {
-            assert_eq!(scan(&whole[..length], volume.salt).covered, None, "{length}");
+            assert_eq!(scan(&whole[..length], volume.salt).cover, None, "{length}");
         }
-        let name = volume.path().file_name().unwrap();
-        assert_eq!(parse_chunks(name), Some((Span::FIRST, 0, volume.salt)));
+        let name = volume.path.file_name().unwrap();
+        assert_eq!(parse_chunks(name), Some((volume.contents, 0, volume.salt)));
         let index = volume.index.as_ref().unwrap();
-        assert_eq!(parse_index(index.file_name().unwrap()), Some((Span::FIRST, 0, whole.len() as u64)));
+        assert_eq!(parse_index(index.file_name().unwrap()), Some((volume.contents, 0, whole.len() as u64)));
     }
 
     #[test]

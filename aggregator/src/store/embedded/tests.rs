@@ -1,5 +1,6 @@
 //! The whole store over a disk that loses power, fails and is damaged, against what was sent.
 
+use super::volume::Contents;
 use super::*;
 use crate::store::Column;
 use quorate_common::cell::{Encoder, Form, FrameHead, GroupId};
@@ -7,12 +8,12 @@ use quorate_common::clock::Clock;
 use quorate_common::disk::{Disk, Fault, MemoryDisk, Operation};
 use quorate_common::ledger::Totals;
 use quorate_common::model::label::Labels;
-use quorate_common::model::series::{CellForm, Metric, MetricKind};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass};
 use quorate_common::model::time::{BootTime, Now};
+use quorate_common::quantity::{Period, Size};
 use quorate_common::rng::{Rng, SeededRng};
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 const SECOND: i64 = 1_000_000_000;
 const BEGIN_S: i64 = 1_000_000_200;
@@ -35,6 +36,8 @@ impl Still {
         *self.0.lock().unwrap() = Now { boot, wall: WallTime((BEGIN_S + second) * SECOND) };
     }
 }
+
+mod classes;
 
 struct World {
     disk: MemoryDisk,
@@ -122,6 +125,7 @@ struct Feed {
     encoder: Encoder,
     decoder: Decoder,
     row: Vec<i64>,
+    groups: Vec<GroupId>,
 }
 
 fn spec(n: u32) -> SeriesSpec {
@@ -137,14 +141,27 @@ impl Feed {
     fn on(store: &Embedded, (node, lane): (i64, Lane), order: u64) -> Feed {
         let (encoder, decoder) = (Encoder::new(), Decoder::new(1_000, 10));
         let epoch = Epoch { order, nonce: 9 };
-        let mut feed = Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new() };
+        let mut feed =
+            Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new(), groups: Vec::new() };
         store.begin(feed.node, lane);
         feed.register(store, 1..SERIES + 1);
         feed
     }
 
     fn register(&mut self, store: &Embedded, series: std::ops::Range<u32>) {
-        let (group, window, first): (GroupId, _, _) = (0, Window::Short, self.row.len() as u32);
+        self.register_as(store, series, (0, SeriesClass::System));
+    }
+
+    fn register_as(
+        &mut self,
+        store: &Embedded,
+        series: std::ops::Range<u32>,
+        (group, class): (GroupId, SeriesClass),
+    ) {
+        let (window, first) = (Window::Short, self.row.len() as u32);
+        if !self.groups.contains(&group) {
+            self.groups.push(group);
+        }
         let form = CellForm::COUNT;
         let columns: Vec<Column> =
             series.map(|n| Column { id: Some(store.intern(self.node, &spec(n))), form, group }).collect();
@@ -152,14 +169,14 @@ impl Feed {
         self.encoder.register(group, window, &forms).unwrap();
         self.decoder.register(group, window, first, &forms).unwrap();
         self.row.resize(self.row.len() + forms.len(), 0);
-        store.register(self.node, self.lane, &NewColumns { group, window, first, columns });
+        store.register(self.node, self.lane, &NewColumns { group, window, class, first, columns });
     }
 
     /// Frame `seq` of second `seq`.
     fn frame(&mut self, store: &Embedded, seq: u64) {
         let second = seq.cast_signed();
         self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n);
-        let frame = self.encoder.encode(seq, Window::Short, &[0], &self.row, false).unwrap();
+        let frame = self.encoder.encode(seq, Window::Short, &self.groups, &self.row, false).unwrap();
         let head = FrameHead { seq, predecessor: frame.predecessor, window: Window::Short };
         self.decoder.decode(head, &frame.groups, &frame.cells).unwrap();
         let at = WallTime((BEGIN_S + second) * SECOND);
@@ -388,15 +405,17 @@ fn the_oldest_goes_by_age_and_by_size_and_its_names_go_too() {
     assert!(world.commit());
     assert!(world.keep_up(1_000));
     assert_eq!(world.names("chunks-").len(), 3);
-    world.config.age = Duration::from_secs(500);
+    world.config.system = Period::from_secs(500);
     let mut world = world.restart();
     assert!(world.keep_up(1_000));
     assert_eq!(world.names("chunks-").len(), 2);
     assert_eq!((world.seconds(NodeId(1)).len(), world.seconds(NodeId(2)).len()), (0, 19));
-    world.config = Config { bytes_max: 1, ..Config::default() };
+    assert_eq!(world.store.deletions().aged.files, 1);
+    world.config = Config { size_max: Size::from_bytes(1), ..Config::default() };
     let world = world.restart();
     assert!(world.keep_up(1_000));
     assert_eq!((world.names("chunks-").len(), world.names("index-").len()), (0, 0));
+    assert_eq!((world.store.deletions().aged.files, world.store.deletions().crowded.files), (0, 2));
     assert!(world.keep_up(1_000 + 200_000));
     assert_eq!(world.store.find(NodeId(1), &|_| true), [], "a series in no window goes");
 }

@@ -113,6 +113,13 @@ impl Writer {
         self.paths.values().map(|(span, _)| *span).collect()
     }
 
+    /// Bytes of everything that it has on the disk.
+    pub fn bytes(&self) -> u64 {
+        let logs = self.paths.values().map(|(_, path)| path);
+        let paths = logs.chain(&self.old_names).chain(&self.checkpoints);
+        paths.map(|path| self.disk.length(path).unwrap_or_default()).sum()
+    }
+
     /// The log files of a window below a number, and their names, as a chunk file says that it covers them.
     pub fn covered(&self, span: Span, below: FileNumber) -> Vec<(FileNumber, String)> {
         let files = self.paths.iter().filter(|(number, (of, _))| *of == span && **number < below);

@@ -3,11 +3,12 @@
 use super::write::{AGAIN, COUNTED, LATE};
 use super::{Base, Column, Epoch, Frame, Lane, Layout, Origin, Record, RecordError, SeriesId, Totals};
 use crate::store::NewColumns;
+use crate::store::embedded::layout::Group;
 use quorate_common::cell::FrameHead;
 use quorate_common::cell::varint::{take, unzigzag};
 use quorate_common::model::label::{Labels, check_metric_name};
 use quorate_common::model::node::NodeId;
-use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
 use quorate_common::model::time::WallTime;
 
@@ -59,7 +60,8 @@ impl<'a> Reader<'a> {
     fn register(&mut self) -> Result<Record<'a>, RecordError> {
         let (node, lane, place) = (self.node()?, self.lane()?, self.number()?);
         let (group, first) = (self.small("a group")?, self.small("an index")?);
-        let new = NewColumns { group, first, window: self.window()?, columns: self.columns()? };
+        let Group { window, class } = self.group()?;
+        let new = NewColumns { group, window, class, first, columns: self.columns()? };
         Ok(Record::Register { node, lane, place, new })
     }
 
@@ -79,7 +81,7 @@ impl<'a> Reader<'a> {
 
     fn layout(&mut self) -> Result<Layout, RecordError> {
         let count = self.count()?;
-        let groups = (0..count).map(|_| self.window()).collect::<Result<_, _>>()?;
+        let groups = (0..count).map(|_| self.group()).collect::<Result<_, _>>()?;
         Ok(Layout { groups, columns: self.columns()?, retired: self.indices()? })
     }
 
@@ -171,8 +173,15 @@ impl<'a> Reader<'a> {
         Ok(WallTime(unzigzag(self.number()?)))
     }
 
-    pub(in crate::store::embedded) fn window(&mut self) -> Result<Window, RecordError> {
-        window(self.byte()?)
+    fn group(&mut self) -> Result<Group, RecordError> {
+        let byte = self.byte()?;
+        let class = match byte >> 2 {
+            0 => SeriesClass::System,
+            1 => SeriesClass::Process,
+            2 => SeriesClass::Other,
+            _ => return Err(RecordError::Range("a class")),
+        };
+        Ok(Group { window: window(byte & 3)?, class })
     }
 
     fn lane(&mut self) -> Result<Lane, RecordError> {

@@ -1,20 +1,25 @@
 //! Records survive; cut, extended and damaged ones are errors or other records, never a panic.
 
 use super::*;
+use crate::store::embedded::layout::Group;
 use quorate_common::model::label::Labels;
-use quorate_common::model::series::{CellForm, Metric, MetricKind, Window};
+use quorate_common::model::series::{CellForm, Metric, MetricKind, SeriesClass, Window};
 use quorate_common::rng::{Rng, SeededRng};
 
 const EPOCH: Epoch = Epoch { order: 7, nonce: u64::MAX };
 
 fn records() -> Vec<Record<'static>> {
     let node = NodeId(-3);
+    let group = |window| Group { window, class: SeriesClass::Process };
     let column = |id: u32, form| Column { id: (id > 0).then_some(SeriesId(id)), form, group: 1 };
     let odd = CellForm::Integer { scale: 9, unit: u32::MAX };
     let columns =
         vec![column(0, odd), column(0, odd), column(8, odd), column(9, odd), column(9, CellForm::Float)];
-    let layout =
-        Layout { groups: vec![Window::Long, Window::Short], columns: columns.clone(), retired: vec![3] };
+    let layout = Layout {
+        groups: vec![group(Window::Long), group(Window::Short)],
+        columns: columns.clone(),
+        retired: vec![3],
+    };
     let origin = Origin { epoch: EPOCH, totals: Totals { before: 5, after: u64::MAX } };
     let frame = Frame {
         lane: Lane::Late,
@@ -27,7 +32,8 @@ fn records() -> Vec<Record<'static>> {
         cells: &[1, 2, 3],
     };
     let plain = Frame { origin: None, again: true, cells: &[], ..frame };
-    let new = NewColumns { group: 1, window: Window::Medium, first: 70_000, columns };
+    let new =
+        NewColumns { group: 1, window: Window::Medium, class: SeriesClass::Other, first: 70_000, columns };
     let spec = SeriesSpec {
         metric: Metric { name: "a:b".into(), kind: MetricKind::Counter, form: odd },
         labels: Labels::new([("x", "y\n"), ("a", "1")]).unwrap(),
@@ -100,7 +106,8 @@ fn any_bytes_are_a_record_or_an_error() {
 fn a_base_of_consecutive_numbers_is_short() {
     let columns =
         (0..800).map(|id| Column { id: Some(SeriesId(id)), form: CellForm::COUNT, group: 0 }).collect();
-    let layout = Layout { groups: vec![Window::Short], columns, retired: Vec::new() };
+    let groups = vec![Group { window: Window::Short, class: SeriesClass::System }];
+    let layout = Layout { groups, columns, retired: Vec::new() };
     let Some(Record::Base(base)) = records().into_iter().next() else { panic!("the first is a base") };
     assert!(bytes(&Record::Base(Base { layout: layout.into(), ..base })).len() < 100);
 }

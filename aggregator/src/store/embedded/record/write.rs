@@ -1,8 +1,9 @@
 //! Records into bytes. Nothing here can fail, and a frame costs no allocation of its own.
 
 use super::{Base, Column, Epoch, Frame, Lane, Layout, Origin, Record};
+use crate::store::embedded::layout::Group;
 use quorate_common::cell::varint::{put, zigzag};
-use quorate_common::model::series::{CellForm, MetricKind, SeriesSpec, Window};
+use quorate_common::model::series::{CellForm, MetricKind, SeriesClass, SeriesSpec, Window};
 use quorate_common::model::session::SeqRange;
 
 impl Record<'_> {
@@ -31,7 +32,7 @@ impl Record<'_> {
                     out,
                     [zigzag(node.0), is_late(*lane), *place, new.group.into(), new.first.into()],
                 );
-                out.push(window(new.window));
+                out.push(group_byte(Group { window: new.window, class: new.class }));
                 put_runs(out, new.columns.len(), new.columns.chunks(1));
             }
             Record::Retire { node, lane, place, indices } => {
@@ -97,7 +98,7 @@ fn put_base(out: &mut Vec<u8>, Base { frame, layout }: &Base<'_>) {
     put_frame(out, frame);
     let Layout { groups, columns, retired } = &**layout;
     put(out, groups.len() as u64);
-    out.extend(groups.iter().map(|group| window(*group)));
+    out.extend(groups.iter().map(|group| group_byte(*group)));
     put_runs(out, columns.len(), layout.runs());
     put_indices(out, retired);
 }
@@ -159,6 +160,15 @@ pub(in crate::store::embedded) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 pub(in crate::store::embedded) fn put_numbers<const N: usize>(out: &mut Vec<u8>, numbers: [u64; N]) {
     numbers.into_iter().for_each(|number| put(out, number));
+}
+
+fn group_byte(Group { window: of, class }: Group) -> u8 {
+    let class = match class {
+        SeriesClass::System => 0,
+        SeriesClass::Process => 1,
+        SeriesClass::Other => 2,
+    };
+    window(of) | class << 2
 }
 
 pub(in crate::store::embedded) fn window(window: Window) -> u8 {
