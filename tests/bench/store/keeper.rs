@@ -4,7 +4,7 @@
 use super::node::{Node, node_id};
 use super::words::Word;
 use anyhow::{Context, ensure};
-use quorate_aggregator::store::embedded::{Config, Embedded, Report, Running};
+use quorate_aggregator::store::embedded::{Config, Dice, Embedded, Report, Running};
 use quorate_aggregator::store::live::Live;
 use quorate_aggregator::store::{Append, Sample, Select};
 use quorate_common::clock::{Clock, SystemClock};
@@ -56,7 +56,7 @@ pub struct Keeper {
 
 /// Opens what lies in a directory, on a clock that stands at `wall`.
 pub fn open(directory: &Path, clock: Arc<Standing>) -> anyhow::Result<(Embedded, Report)> {
-    let dice = [Box::new(SystemRng) as Box<_>, Box::new(SystemRng)];
+    let dice: Dice = [Box::new(SystemRng), Box::new(SystemRng)];
     Ok(Embedded::open(directory, Config::default(), clock, dice)?)
 }
 

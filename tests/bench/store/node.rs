@@ -73,7 +73,8 @@ impl Node {
                 group: group.group,
             };
             let columns = group.series.iter().map(column).collect();
-            let new = NewColumns { group: group.group, window, first: group.first_index, columns };
+            let (class, first) = (group.class, group.first_index);
+            let new = NewColumns { group: group.group, window, class, first, columns };
             store.register(self.id, Lane::Live, &new);
             self.row.register(&new, &|_| None);
         }

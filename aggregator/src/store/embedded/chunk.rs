@@ -64,15 +64,22 @@ impl Chunk {
     /// # Errors
     /// [`ChunkError`].
     pub fn read(payload: &[u8]) -> Result<Chunk, ChunkError> {
+        let mut chunk = Chunk::read_between(payload, WallTime(0), WallTime(0))?;
+        (chunk.first, chunk.last) = bounds(&Block::open(&chunk.block)?.times()?);
+        Ok(chunk)
+    }
+
+    /// A chunk of these bytes, whose times are known. Its samples are not looked at.
+    ///
+    /// # Errors
+    /// [`ChunkError::Head`].
+    pub fn read_between(payload: &[u8], first: WallTime, last: WallTime) -> Result<Chunk, ChunkError> {
         let mut reader = Reader(payload);
         let (node, count) = (reader.node()?, reader.count()?);
         let mut before = 0;
         let one = |_| Ok((take_id(&mut reader, &mut before)?, reader.form()?));
         let series = (0..count).map(one).collect::<Result<Vec<_>, RecordError>>()?;
-        let block = reader.0.to_vec();
-        let times = Block::open(&block)?.times()?;
-        let (first, last) = bounds(&times);
-        Ok(Chunk { node, series, block, first, last })
+        Ok(Chunk { node, series, block: reader.0.to_vec(), first, last })
     }
 
     /// Adds the samples of some series to their lists, from `from` to `to`.

@@ -9,10 +9,12 @@ mod dictionary;
 mod engine;
 mod history;
 mod index;
+mod lately;
 mod layout;
 mod ledgers;
 mod log;
 mod open;
+mod pool;
 mod record;
 mod replay;
 mod retain;
@@ -38,6 +40,7 @@ use super::{Append, Bucket, FrameRecord, Lane, NewColumns, Origin, Resolution, S
 use engine::Engine;
 use history::History;
 use log::{Learned, Log};
+use pool::Pool;
 use quorate_common::cell::{Decoder, Index};
 use quorate_common::ledger::Ledger;
 use quorate_common::lock::StateLock;
@@ -58,6 +61,7 @@ type Nodes = RwLock<HashMap<NodeId, Arc<Mutex<History>>>>;
 #[derive(Default)]
 pub struct Embedded {
     nodes: Nodes,
+    pool: Arc<Pool>,
     engine: Option<Engine>,
     /// Held as long as the store is.
     lock: Option<StateLock>,
@@ -130,7 +134,7 @@ impl Append for Embedded {
     fn intern(&self, node: NodeId, spec: &SeriesSpec) -> SeriesId {
         self.with(node, |history| {
             let seen = self.engine.as_ref().map_or(WallTime(0), |engine| engine.clock.now().wall);
-            let (id, is_new) = history.dictionary.intern(spec, seen);
+            let (id, is_new) = history.dictionary.intern(spec, seen, &self.pool);
             if let (Some(log), true) = (self.log(), is_new) {
                 log.name(&Record::Series { node, id, seen, spec: spec.clone() });
             }

@@ -11,6 +11,7 @@
 
 use super::chunk::Chunk;
 use super::index::{Cover, Entry, read_cover, read_index, write_cover, write_index};
+use super::lately::Lately;
 use super::volume::{Contents, Volume, name_of};
 use crate::store::{Sample, SeriesId};
 use quorate_common::disk::Disk;
@@ -35,6 +36,7 @@ pub struct Shelf {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     volumes: RwLock<Vec<Arc<Volume>>>,
+    lately: Lately,
     /// The order of the next volume.
     next: AtomicU64,
     /// Chunks and indices that could not be read.
@@ -52,8 +54,8 @@ pub struct Writing {
 impl Shelf {
     /// An empty one.
     pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Shelf {
-        let (volumes, next, damaged) = Default::default();
-        Shelf { disk, directory: directory.to_owned(), volumes, next, damaged }
+        let (volumes, lately, next, damaged) = Default::default();
+        Shelf { disk, directory: directory.to_owned(), volumes, lately, next, damaged }
     }
 
     /// The order for volumes that are written now.
@@ -152,8 +154,9 @@ impl Shelf {
         samples: &mut [Vec<Sample>],
     ) {
         for volume in self.all().iter().filter(|volume| volume.contents.touches(from, to)) {
-            let Ok((_, entries)) = self.index(volume) else { continue };
-            for entry in entries.iter().filter(|entry| entry.node == node) {
+            let Some(entries) = self.entries(volume) else { continue };
+            let begin = entries.partition_point(|entry| entry.node < node);
+            for entry in entries.iter().skip(begin).take_while(|entry| entry.node == node) {
                 let asked = entry.series.iter().any(|id| wanted.contains_key(id));
                 if asked && entry.first <= to && entry.last >= from {
                     let read = self.chunk(volume, entry);
@@ -166,11 +169,18 @@ impl Shelf {
         }
     }
 
+    /// The chunks of a file, by node.
+    fn entries(&self, volume: &Volume) -> Option<Arc<[Entry]>> {
+        let lately = self.lately.get(&volume.path);
+        lately.or_else(|| Some(self.lately.put(&volume.path, self.index(volume).ok()?.1)))
+    }
+
     fn chunk(&self, volume: &Volume, entry: &Entry) -> Option<Chunk> {
         let bytes = usize::try_from(entry.bytes).ok().filter(|_| entry.bytes <= volume.bytes)?;
         let content = self.disk.read_part(&volume.path, entry.at, bytes).ok()?;
         let (kind, payload) = journal::record_at(&content, volume.salt, entry.at)?;
-        Chunk::read(payload).ok().filter(|chunk| kind == CHUNK && chunk.node == entry.node)
+        let chunk = Chunk::read_between(payload, entry.first, entry.last);
+        chunk.ok().filter(|chunk| kind == CHUNK && chunk.node == entry.node)
     }
 
     /// What a file covers, and its chunks: from its index or, if that is damaged, from the chunks themselves.
@@ -204,6 +214,7 @@ impl Shelf {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|other| other.path != volume.path);
+        self.lately.forget(&volume.path);
         // The chunks first: an index alone is nothing.
         self.disk.remove(&volume.path)?;
         volume.index.as_ref().map_or(Ok(()), |index| self.disk.remove(index))
@@ -343,6 +354,7 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x10;
                 disk.write_atomic(path, &damaged).unwrap();
+                shelf.lately.forget(volume.path.as_path());
                 for node in 1..=3 {
                     let entry = &entries[node as usize - 1];
                     let hit = *path != index && (entry.at..entry.at + entry.bytes).contains(&(at as u64));
