@@ -21,6 +21,7 @@ mod record;
 mod replay;
 mod report;
 mod server;
+mod store;
 mod wire;
 
 use agent::Plan;
@@ -90,6 +91,8 @@ struct Flags {
     /// How long the outage of `--part outage` is.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(2..))]
     hours: u32,
+    #[command(flatten)]
+    store: store::Flags,
     /// Where the figures are written to.
     #[arg(long, default_value = "target/bench/results.json")]
     results: PathBuf,
@@ -131,11 +134,17 @@ enum Part {
     Detect,
     /// A day in the journal of a node, and how soon it is sent.
     Outage,
+    /// The embedded store, beside Prometheus and VictoriaMetrics.
+    Store,
 }
 
 fn main() -> anyhow::Result<()> {
     if std::env::args().nth(1).is_some_and(|word| word == crowd::BURN) {
         return burner::burn();
+    }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(done) = store::run_child(&arguments) {
+        return done;
     }
     let flags = Flags::parse();
     let cores = std::thread::available_parallelism()?.get();
@@ -214,6 +223,10 @@ async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Resu
             client: program.with_file_name("client"),
         };
         figures.extend(full::trials(programs).await);
+    }
+    if is_asked(Part::Store) {
+        figures
+            .extend(store::measure(&flags.store, &flags.replay.recording).await.context("the store failed")?);
     }
     Ok(figures)
 }

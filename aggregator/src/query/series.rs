@@ -6,7 +6,6 @@ use crate::store::{Sample, Select, SeriesId};
 use quorate_common::model::node::Member;
 use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::time::WallTime;
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// What a query can be asked of.
@@ -52,9 +51,10 @@ pub fn latest(source: Source<'_>, selector: &Selector, limit: usize) -> Answer {
     let since = before(source.now, STALE_AFTER);
     for (member, series) in matching(source, selector) {
         let Some(row) = source.live.get(member.id) else { continue };
-        let specs: HashMap<SeriesId, SeriesSpec> = series.into_iter().collect();
-        for newest in row.newest(since, &|id| specs.contains_key(&id)) {
-            let Some(spec) = specs.get(&newest.id) else { continue };
+        // They come by number.
+        let place = |id: SeriesId| series.binary_search_by_key(&id, |(id, _)| *id).ok();
+        for newest in row.newest(since, &|id| place(id).is_some()) {
+            let Some((_, spec)) = place(newest.id).and_then(|at| series.get(at)) else { continue };
             answer.push(limit, || Found {
                 labels: labels_of(member, spec),
                 samples: vec![Sample { at: newest.at, value: newest.value }],

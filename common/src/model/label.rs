@@ -72,6 +72,11 @@ impl Labels {
         self.0.iter().map(|(n, v)| (&**n, &**v))
     }
 
+    /// How many hold this very set, and not only an equal one.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -46,6 +46,12 @@ impl Found {
         self.lost.push((lost.range, lost.cause, lost.collected_total));
     }
 
+    /// What other files say.
+    pub fn join(&mut self, other: Found) {
+        self.arrived.extend(other.arrived);
+        self.lost.extend(other.lost);
+    }
+
     /// Everything without an overlap, from the bottom up. What lies within a wider piece is said by that already.
     fn steps(mut self) -> Vec<Step> {
         self.arrived.sort_by_key(|piece| (piece.range.first, Reverse(piece.range.last)));

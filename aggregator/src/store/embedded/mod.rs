@@ -16,6 +16,7 @@ mod ledgers;
 mod log;
 mod open;
 mod period;
+mod pool;
 mod record;
 mod replay;
 mod reserve;
@@ -49,6 +50,7 @@ use engine::Engine;
 use history::History;
 use ledgers::Ledgers;
 use log::{Learned, Log};
+use pool::Pool;
 use quorate_common::cell::{Decoder, Index};
 use quorate_common::ledger::Ledger;
 use quorate_common::lock::StateLock;
@@ -84,6 +86,7 @@ pub struct Condition {
 #[derive(Default)]
 pub struct Embedded {
     nodes: Nodes,
+    pool: Arc<Pool>,
     engine: Option<Engine>,
     /// Files that were put aside, now or at earlier starts: names and bytes.
     quarantined: Vec<(String, u64)>,
@@ -182,7 +185,7 @@ impl Append for Embedded {
     fn intern(&self, node: NodeId, spec: &SeriesSpec) -> SeriesId {
         self.with(node, |history| {
             let seen = self.engine.as_ref().map_or(WallTime(0), |engine| engine.clock.now().wall);
-            let (id, is_new) = history.dictionary.intern(spec, seen);
+            let (id, is_new) = history.dictionary.intern(spec, seen, &self.pool);
             if let (Some(log), true) = (self.log(), is_new) {
                 log.name(&Record::Series { node, id, seen, spec: spec.clone() });
             }

@@ -10,6 +10,7 @@ use super::engine::{Engine, Parts};
 use super::history::History;
 use super::index::Cover;
 use super::log::{FileNumber, Log};
+use super::pool::Pool;
 use super::replay::{Found, Replay, Report};
 use super::reserve::Reserve;
 use super::shelf::{FILE_BYTES_MAX, Shelf, scan};
@@ -25,11 +26,12 @@ use quorate_common::lock::{LockError, StateLock};
 use quorate_common::model::node::NodeId;
 use quorate_common::rng::Rng;
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 /// Beside the history: what cannot be read.
 const QUARANTINE: &str = "quarantine";
@@ -95,7 +97,7 @@ impl Embedded {
         opening.volumes(&names)?;
         opening.journals(&names)?;
         let quarantined = opening.set_aside()?;
-        let Opening { shelf, replay, left, next, .. } = opening;
+        let Opening { shelf, replay, left, next, pool, .. } = opening;
         let (report, ledgers, found) = replay.finish();
         let [for_writer, mut for_upkeep] = dice;
         let reserve = Reserve::new(disk.clone(), directory, config.reserve.bytes(), &mut *for_upkeep);
@@ -104,7 +106,7 @@ impl Embedded {
         let parts = Parts { log: Log::new(next), shelf, durable, writer, clock, rng: for_upkeep, reserve };
         let engine = Engine::new(config, parts);
         let (nodes, engine) = (histories(found), Some(engine));
-        Ok((Embedded { nodes, engine, quarantined, ..Embedded::default() }, report))
+        Ok((Embedded { nodes, pool, engine, quarantined, ..Embedded::default() }, report))
     }
 }
 
@@ -126,6 +128,7 @@ struct Opening<'a> {
     disk: Arc<dyn Disk>,
     directory: &'a Path,
     shelf: Shelf,
+    pool: Arc<Pool>,
     replay: Replay,
     left: Left,
     next: FileNumber,
@@ -136,8 +139,8 @@ struct Opening<'a> {
 impl<'a> Opening<'a> {
     fn new(disk: Arc<dyn Disk>, directory: &'a Path) -> Opening<'a> {
         let shelf = Shelf::new(disk.clone(), directory);
-        let (replay, left, covered) = Default::default();
-        Opening { disk, directory, shelf, replay, left, next: 1, covered }
+        let (pool, replay, left, covered) = Default::default();
+        Opening { disk, directory, shelf, pool, replay, left, next: 1, covered }
     }
 
     fn list(&self) -> Result<Vec<OsString>, StoreError> {
@@ -247,34 +250,92 @@ impl<'a> Opening<'a> {
         names.iter().map(entry).collect()
     }
 
-    /// Logs, ledgers and dictionary into memory.
+    /// Logs, ledgers and dictionary into memory. The dictionary is most of the work, so it has a thread of its own.
     fn journals(&mut self, names: &[OsString]) -> Result<(), StoreError> {
+        let (dictionary, others) = self.sort(names);
+        let (disk, pool) = (&*self.disk, &self.pool);
+        let (named, replayed) = thread::scope(|scope| {
+            let named = scope.spawn(|| read_names(disk, &dictionary, Replay::new(pool.clone())));
+            let replayed = read_all(disk, &others, Replay::new(pool.clone()));
+            (named.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), replayed)
+        });
+        self.replay.join(named?);
+        self.replay.join(replayed?);
+        Ok(())
+    }
+
+    /// The files of each copy of the dictionary, and all other journals.
+    fn sort(&mut self, names: &[OsString]) -> ([Vec<File>; 2], Vec<File>) {
+        let (mut dictionary, mut others) = <([Vec<File>; 2], Vec<File>)>::default();
         for name in names {
             let Some((stem, salt)) = parse_name(name) else { continue };
             let path = self.directory.join(name);
-            let place = log_span(name).map(|span| (span, self.next));
-            if let Some((span, number)) = place {
-                self.left.logs.insert(number, (span, path.clone()));
+            let name = name.to_string_lossy().into_owned();
+            let span = log_span(&name);
+            let place = span.map(|span| (span, self.next)).filter(|_| !self.covered.contains(&name));
+            let file = File { name, path: path.clone(), salt, place };
+            if let Some(span) = span {
+                self.left.logs.insert(self.next, (span, path));
                 self.next += 1;
-            } else if NAMES.contains(&stem) {
-                self.left.names.push(path.clone());
+                others.push(file);
+            } else if let Some(copy) = NAMES.iter().position(|of| *of == stem) {
+                self.left.names.push(path);
+                dictionary[copy].push(file);
             } else if stem == CHECKPOINT {
-                self.left.checkpoints.push(path.clone());
-            } else {
-                continue;
+                self.left.checkpoints.push(path);
+                others.push(file);
             }
-            let content = self.read(&path)?;
-            let name = name.to_string_lossy();
-            let place = place.filter(|_| !self.covered.contains(&*name));
-            self.replay.read(&name, &content, salt, place);
-            self.disk.sync(&path).map_err(|error| failed("sync", &path, error))?;
         }
-        Ok(())
+        (dictionary, others)
     }
 }
 
-fn log_span(name: &OsString) -> Option<Span> {
-    let (stem, _) = parse_name(name)?;
+/// A journal that is to be read.
+struct File {
+    name: String,
+    path: PathBuf,
+    salt: u64,
+    /// Its window and number, if its frames are wanted.
+    place: Option<(Span, FileNumber)>,
+}
+
+/// The dictionary. Its second copy is read only if the first is not whole, or not as long.
+fn read_names(
+    disk: &dyn Disk,
+    [first, second]: &[Vec<File>; 2],
+    replay: Replay,
+) -> Result<Replay, StoreError> {
+    let replay = read_all(disk, first, replay)?;
+    let is_whole = replay.report.damaged.is_empty() && replay.report.torn_bytes == 0;
+    if is_whole && length(disk, first)? == length(disk, second)? {
+        second.iter().try_for_each(|file| sync(disk, file))?;
+        return Ok(replay);
+    }
+    read_all(disk, second, replay)
+}
+
+fn read_all(disk: &dyn Disk, files: &[File], mut replay: Replay) -> Result<Replay, StoreError> {
+    for file in files {
+        let content = disk.read(&file.path, FILE_BYTES_MAX);
+        let content = content.map_err(|error| failed("read", &file.path, error))?;
+        replay.read(&file.name, &content, file.salt, file.place);
+        sync(disk, file)?;
+    }
+    Ok(replay)
+}
+
+fn length(disk: &dyn Disk, files: &[File]) -> Result<u64, StoreError> {
+    files.iter().try_fold(0, |sum, file| {
+        Ok(sum + disk.length(&file.path).map_err(|error| failed("measure", &file.path, error))?)
+    })
+}
+
+fn sync(disk: &dyn Disk, file: &File) -> Result<(), StoreError> {
+    disk.sync(&file.path).map_err(|error| failed("sync", &file.path, error))
+}
+
+fn log_span(name: impl AsRef<OsStr>) -> Option<Span> {
+    let (stem, _) = parse_name(name.as_ref())?;
     Span::parse(stem, LOG).filter(|(_, rest)| rest.is_empty()).map(|(span, _)| span)
 }
 

@@ -7,6 +7,7 @@
 use super::dictionary::Known;
 use super::ledgers::{self, Ledgers};
 use super::log::{FileNumber, Learned};
+use super::pool::Pool;
 use super::record::{Base, Frame, Record};
 use super::segment::Segment;
 use super::window::Span;
@@ -17,6 +18,7 @@ use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 /// What was found at the start, and what of it could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,11 +40,25 @@ pub struct Report {
     pub newest: WallTime,
 }
 
+impl Report {
+    fn join(&mut self, other: Report) {
+        let Report { files, frames, torn_bytes, damaged, lost, quarantined, newest } = other;
+        self.files += files;
+        self.frames += frames;
+        self.torn_bytes += torn_bytes;
+        self.damaged.extend(damaged);
+        lost.into_iter().for_each(|(node, frames)| *self.lost.entry(node).or_default() += frames);
+        self.quarantined.extend(quarantined);
+        self.newest = self.newest.max(newest);
+    }
+}
+
 /// Everything that files said so far.
 #[derive(Debug, Default)]
 pub struct Replay {
     /// What could not be read.
     pub report: Report,
+    pool: Arc<Pool>,
     segments: HashMap<NodeId, Vec<Segment>>,
     names: HashMap<NodeId, HashMap<SeriesId, Known>>,
     floors: HashMap<NodeId, SeriesId>,
@@ -70,6 +86,11 @@ struct File {
 }
 
 impl Replay {
+    /// One whose series share their labels with all others of a pool.
+    pub fn new(pool: Arc<Pool>) -> Replay {
+        Replay { pool, ..Replay::default() }
+    }
+
     /// Reads a file. Without a `place` its frames are left out: they are sealed, or it has none.
     pub fn read(&mut self, name: &str, content: &[u8], salt: u64, place: Option<(Span, FileNumber)>) {
         let mut file = File { place, open: HashMap::new() };
@@ -114,14 +135,10 @@ impl Replay {
             Record::Ended { node, epoch } => drop(self.ended.insert((node, epoch))),
             Record::Boot { node, boot } => self.boots.push((node, boot)),
             Record::Series { node, id, seen, spec } => {
-                let known = self.names.entry(node).or_default();
-                let seen = known.get(&id).map_or(seen, |old| old.seen.max(seen));
-                known.insert(id, Known { spec, seen });
+                let spec = self.pool.share(spec);
+                self.name(node, id, Known { spec, seen });
             }
-            Record::Forgotten { node, next } => {
-                let floor = self.floors.entry(node).or_insert(next);
-                *floor = (*floor).max(next);
-            }
+            Record::Forgotten { node, next } => self.floor(node, next),
         }
     }
 
@@ -185,6 +202,35 @@ impl Replay {
     fn arrived(&mut self, node: NodeId, seq: u64, origin: &Origin) {
         let piece = Piece::arrived(SeqRange { first: seq, last: seq }, origin.totals, origin.tally());
         self.entries.entry((node, origin.epoch)).or_default().piece(piece);
+    }
+
+    /// What other files said, too.
+    pub fn join(&mut self, other: Replay) {
+        let Replay { report, segments, names, floors, entries, ended, boots, pool: _ } = other;
+        self.report.join(report);
+        segments.into_iter().for_each(|(node, more)| self.segments.entry(node).or_default().extend(more));
+        entries.into_iter().for_each(|(epoch, more)| self.entries.entry(epoch).or_default().join(more));
+        self.boots.extend(boots);
+        self.ended.extend(ended);
+        floors.into_iter().for_each(|(node, floor)| self.floor(node, floor));
+        if self.names.is_empty() {
+            self.names = names;
+            return;
+        }
+        for (node, names) in names {
+            names.into_iter().for_each(|(id, known)| self.name(node, id, known));
+        }
+    }
+
+    fn name(&mut self, node: NodeId, id: SeriesId, known: Known) {
+        let names = self.names.entry(node).or_default();
+        let seen = names.get(&id).map_or(known.seen, |old| old.seen.max(known.seen));
+        names.insert(id, Known { seen, ..known });
+    }
+
+    fn floor(&mut self, node: NodeId, floor: SeriesId) {
+        let known = self.floors.entry(node).or_insert(floor);
+        *known = (*known).max(floor);
     }
 
     /// Everything, put together.
