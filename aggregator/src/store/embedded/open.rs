@@ -184,6 +184,8 @@ impl<'a> Opening<'a> {
         let content = self.read(&path)?;
         let found = scan(&content, place.2);
         if found.covered.is_some() {
+            // Whoever wrote it may have ended before it was on the disk; its log files go, now that it covers them.
+            self.disk.sync(&path).map_err(|error| failed("sync", &path, error))?;
             return self.shelve(Volume::found(place, path, content.len() as u64, None), is_logged);
         }
         if !is_logged {
