@@ -68,6 +68,14 @@ pub enum SessionError {
     /// Nothing was acknowledged in time.
     #[error("no acknowledgement for {} s", ACK_DEADLINE.as_secs())]
     Silent,
+    /// Ticks left the memory before they were sent, and with them what began and ended.
+    #[error("frames {first} to {last} were not sent in time")]
+    Behind {
+        /// The oldest.
+        first: u64,
+        /// The newest.
+        last: u64,
+    },
     /// A tick could not be encoded.
     #[error("failed to encode frame {seq}")]
     Encode {
@@ -185,6 +193,10 @@ impl Session {
             self.stretch.begin(&spool.registered(self.sent), &mut messages);
         }
         for tick in spool.after(self.sent) {
+            let next = self.sent + 1;
+            if tick.seq > next {
+                return Err(SessionError::Behind { first: next, last: tick.seq - 1 });
+            }
             let encoded = self.stretch.tick(tick, self.echo, &mut messages);
             encoded.map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
             self.sent = tick.seq;
@@ -328,6 +340,17 @@ mod tests {
         let said: Vec<String> = messages.iter().map(said).collect();
         let expect = ["[(0, 1)] []", "[0, 2]", "[] [0]", "[]", "[(1, 1)] []", "[1, 6]", "[1, 2]"];
         assert_eq!(said, expect);
+    }
+
+    #[test]
+    fn what_left_the_memory_unsent_ends_it() {
+        let mut spool = Spool::new(Config { ticks_max: 2, ..Config::default() });
+        spool.push(tick(1));
+        let mut session = live(&mut spool, 0);
+        assert_eq!(session.due(&spool, at(1)).unwrap().len(), 2);
+        (2..=4).for_each(|seq| spool.push(tick(seq)));
+        let behind = session.due(&spool, at(4)).unwrap_err();
+        assert!(matches!(behind, SessionError::Behind { first: 2, last: 2 }), "{behind}");
     }
 
     #[test]
