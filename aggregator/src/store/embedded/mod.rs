@@ -22,10 +22,11 @@ mod tests;
 mod window;
 mod writer;
 
-pub use engine::Config;
+pub use engine::{Config, SealError};
 pub use open::{Dice, StoreError};
 pub use replay::Report;
 pub use run::Running;
+pub use writer::CommitError;
 
 use super::{Append, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, Sample, Select, SeriesId, Ticket};
 use engine::Engine;
@@ -38,7 +39,7 @@ use quorate_common::lock::StateLock;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{SeriesSpec, Window};
 use quorate_common::model::session::Epoch;
-use quorate_common::model::time::WallTime;
+use quorate_common::model::time::{Now, WallTime};
 use record::Record;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -65,6 +66,20 @@ impl Embedded {
     /// Chunks that could not be read since the start.
     pub fn damaged(&self) -> u64 {
         self.engine.as_ref().map_or(0, |engine| engine.shelf.damaged())
+    }
+
+    /// Makes durable what was gathered, for whoever has no [`Running`]. One thread at a time.
+    ///
+    /// # Errors
+    /// Files that are over: what was gathered for them and not durable before must come again.
+    pub fn commit(&self) -> Result<(), CommitError> {
+        self.engine.as_ref().map_or(Ok(()), Engine::commit)
+    }
+
+    /// Seals what is over and lets go of what is old, for whoever has no [`Running`]. One thread at a time. Says what
+    /// failed; it is tried again.
+    pub fn keep_up(&self, now: Now) -> Vec<SealError> {
+        self.engine.as_ref().map_or_else(Vec::new, |engine| engine.keep_up(&self.nodes, now))
     }
 
     fn log(&self) -> Option<&Log> {
