@@ -7,10 +7,10 @@
 
 mod heard;
 
-use crate::store::{Append, FrameRecord, Lane, Lost, Origin};
+use crate::store::{Append, ENDED_MAX, FrameRecord, Lane, Lost, Origin};
 use heard::Heard;
 use quorate_common::cell::{Decoder, FrameHead};
-use quorate_common::ledger::{LedgerError, Totals};
+use quorate_common::ledger::{Admission, LedgerError, Totals};
 use quorate_common::model::backfill::Loss;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, Held, SeqRange};
@@ -56,10 +56,21 @@ impl fmt::Debug for Delivery {
 #[derive(Debug, Default)]
 struct Inner {
     epochs: BTreeMap<Epoch, Heard>,
-    /// Of epochs that ended since this process began.
+    /// Of epochs that ended and are not remembered any more.
     past: Tally,
     /// Wall time minus boot time of each boot of the host, in nanoseconds; fixed when the boot is first heard.
     offsets: BTreeMap<[u8; 16], i64>,
+}
+
+impl Inner {
+    fn forget_oldest(&mut self) {
+        let closed = self.epochs.iter().filter(|(_, heard)| heard.ledger.is_closed());
+        let mut closed: Vec<Epoch> = closed.map(|(epoch, _)| *epoch).collect();
+        closed.truncate(closed.len().saturating_sub(ENDED_MAX));
+        for heard in closed.iter().filter_map(|epoch| self.epochs.remove(epoch)) {
+            self.past.add(&heard.ledger.tally());
+        }
+    }
 }
 
 /// How much later than the fastest a message may come without being worth a correction.
@@ -130,18 +141,24 @@ impl Delivery {
             for one in held {
                 inner.epochs.entry(one.epoch).or_default();
             }
-            for (known, heard) in &mut inner.epochs {
+            for (known, heard) in inner.epochs.iter_mut().filter(|(_, heard)| !heard.ledger.is_closed()) {
                 let ranges = held.iter().filter(|held| held.epoch == *known);
                 let lost = heard.hold(ranges.map(|held| (held.first, held.last)).collect());
                 lost.into_iter().for_each(|range| self.lose(*known, heard, range, 0));
             }
             let is_held = |known: &Epoch| *known == epoch || held.iter().any(|held| held.epoch == *known);
-            let ended = inner.epochs.extract_if(.., |known, _| !is_held(known));
-            ended.for_each(|(known, heard)| {
-                inner.past.add(&heard.ledger.tally());
-                self.store.end(self.node, known);
-            });
+            let ended = inner.epochs.iter_mut().filter(|(known, _)| !is_held(known));
+            ended.for_each(|(known, heard)| self.end(*known, heard));
+            inner.forget_oldest();
         });
+    }
+
+    fn end(&self, epoch: Epoch, heard: &mut Heard) {
+        if !heard.ledger.is_closed() {
+            heard.is_over = true;
+            heard.ledger.close(heard.cause);
+            self.store.end(self.node, epoch);
+        }
     }
 
     /// The offset that turns boot time of this boot into our time line, given what a message says of it.
@@ -243,6 +260,17 @@ impl Delivery {
         for (epoch, ledger) in self.store.known(self.node) {
             inner.epochs.entry(epoch).or_default().ledger = ledger;
         }
+        // What a Hello has said it does not say again.
+        for (epoch, heard) in &mut inner.epochs {
+            for range in heard.unheld.clone() {
+                if heard.ledger.admit(range.first, range.last) != Admission::Known {
+                    self.lose(*epoch, heard, range, 0);
+                }
+            }
+            if heard.is_over {
+                self.end(*epoch, heard);
+            }
+        }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut Inner) -> T) -> T {
@@ -299,7 +327,11 @@ mod tests {
         delivery.begin(next, &[]);
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.open()), (40, 10, 0));
-        assert_eq!(delivery.durable(EPOCH), (0, Vec::new()));
+        assert_eq!(delivery.durable(EPOCH), (u64::MAX, Vec::new()), "whatever may come of it is known");
+        delivery.begin(next, &[Held { epoch: EPOCH, first: 1, last: 5 }]);
+        let again = Counted { seq: 5, collected_total: 50, sampled: 10, admitted: 10 };
+        assert_eq!(delivery.arrive(EPOCH, again, None), Ok(Arrival::Known), "from a copy of the agent's disk");
+        assert_eq!(delivery.counts(), counts);
     }
 
     #[test]

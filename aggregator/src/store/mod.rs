@@ -129,6 +129,9 @@ pub enum Lane {
     Late,
 }
 
+/// Ended epochs of a node that are remembered.
+pub const ENDED_MAX: usize = 64;
+
 /// Takes what sessions receive. Calls for one lane of a node come from one session at a time.
 pub trait Append: Send + Sync + 'static {
     /// The number of a series of a node; given anew if the series is not known.
@@ -152,7 +155,8 @@ pub trait Append: Send + Sync + 'static {
     fn beat(&self, node: NodeId, seq: u64, origin: Origin) -> bool;
     /// Frames will not come: their ledger closes them once that is durable; as with [`Append::keep`].
     fn close(&self, node: NodeId, lost: Lost) -> bool;
-    /// The agent holds nothing of an epoch any more: its ledger goes.
+    /// The agent holds nothing of an epoch any more: its ledger is closed, so that what comes all the same, from a
+    /// copy of the agent's disk, is known. The last [`ENDED_MAX`] are remembered.
     fn end(&self, node: NodeId, epoch: Epoch);
     /// What is durable of an epoch.
     fn durable(&self, node: NodeId, epoch: Epoch) -> Ledger;

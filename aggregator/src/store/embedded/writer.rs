@@ -16,7 +16,7 @@ use super::window::Span;
 use quorate_common::disk::Disk;
 use quorate_common::journal::{Journal, JournalError};
 use quorate_common::rng::Rng;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ pub struct Writer {
     durable: Durable,
     open: HashMap<FileNumber, Journal>,
     /// Every log file that is there, open or not.
-    paths: HashMap<FileNumber, (Span, PathBuf)>,
+    paths: BTreeMap<FileNumber, (Span, PathBuf)>,
     names: Option<[Journal; 2]>,
     /// Names that are not durable.
     unnamed: Vec<u8>,
@@ -49,7 +49,7 @@ pub struct Writer {
 #[derive(Debug, Default)]
 pub struct Left {
     /// Log files of earlier processes, by number.
-    pub logs: HashMap<FileNumber, (Span, PathBuf)>,
+    pub logs: BTreeMap<FileNumber, (Span, PathBuf)>,
     /// Files of the dictionary.
     pub names: Vec<PathBuf>,
     /// Files of ledgers.
