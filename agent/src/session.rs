@@ -52,9 +52,11 @@ impl Holding {
         Holding { held: held.into_iter().collect(), is_backed: false }
     }
 
-    /// A journal's, and what waits in memory and may not have got there yet.
-    pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>) -> Holding {
-        held.extend(spool.bounds().map(|(first, last)| Held { epoch, first, last }));
+    /// A journal's, and what waits in memory and may not have got there yet. What is old is in the journal, or known
+    /// to an aggregator: no session sends it.
+    pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>, now: BootTime) -> Holding {
+        let young = |(first, last): (u64, u64)| Held { epoch, first: first.max(spool.old(now) + 1), last };
+        held.extend(spool.bounds().map(young).filter(|held| held.first <= held.last));
         Holding { held: Held::joined(held), is_backed: true }
     }
 }
@@ -306,11 +308,13 @@ mod tests {
     #[test]
     fn what_is_old_is_left_to_the_journal() {
         let mut spool = spool(15);
-        let holding =
-            Holding::backed(me().epoch, &spool, vec![Held { epoch: me().epoch, first: 1, last: 14 }]);
+        let held = |first, last| Held { epoch: me().epoch, first, last };
+        let young = Holding::backed(me().epoch, &spool, Vec::new(), at(15).boot);
+        assert_eq!(young.held, [held(6, 15)], "what the journal has no more is not sent");
+        let holding = Holding::backed(me().epoch, &spool, vec![held(1, 14)], at(15).boot);
         let (mut session, hello) = Session::begin(&me(), holding, at(15));
         let AgentMessage::Hello(hello) = hello else { panic!("{hello:?}") };
-        assert_eq!(hello.held, [Held { epoch: me().epoch, first: 1, last: 15 }]);
+        assert_eq!(hello.held, [held(1, 15)]);
         session.receive(welcome(2), &mut spool, at(15)).unwrap();
         let sent = decode(&session.due(&spool, at(15)).unwrap());
         assert_eq!(sent.first(), Some(&(6, 6)), "the ticks of the last ten seconds");
