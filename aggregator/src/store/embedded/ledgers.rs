@@ -99,6 +99,11 @@ impl Ledgers {
         }
     }
 
+    /// Lets go of one.
+    pub fn remove(&mut self, node: NodeId, epoch: Epoch) {
+        self.0.remove(&(node, epoch));
+    }
+
     /// Files older than this may speak of the epoch for hours: one that was forgotten would be there again.
     fn end(&mut self, node: NodeId, epoch: Epoch) {
         self.0.entry((node, epoch)).or_default().close(Cause::Node);
