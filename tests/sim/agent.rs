@@ -77,7 +77,13 @@ impl Agent {
     }
 
     /// Samples once. Series begin and end if anything may `change`.
-    pub fn sample(&mut self, (at, second): (Now, u64), change: bool, rng: &mut dyn Rng, met: &mut Met) -> Round {
+    pub fn sample(
+        &mut self,
+        (at, second): (Now, u64),
+        change: bool,
+        rng: &mut dyn Rng,
+        met: &mut Met,
+    ) -> Round {
         let begin = if self.slots.is_empty() { 6 } else { u64::from(change && rng.below(10) == 0) };
         let registered: Vec<NewSeries> = (0..begin).map(|_| self.begin_series(met)).collect();
         let mut retired = Vec::new();

@@ -101,8 +101,7 @@ impl Aggregator {
 
     /// Takes a message of earlier.
     pub fn take(&mut self, message: backfill::Backfill) {
-        let mut backfill =
-            Backfill::new(NODE, self.delivery.clone(), self.tap.clone(), Limits::default());
+        let mut backfill = Backfill::new(NODE, self.delivery.clone(), self.tap.clone(), Limits::default());
         let taken = backfill.receive(message);
         self.waiting = Some((backfill, taken));
     }

@@ -50,7 +50,9 @@ impl World {
     /// A session begins, if there is an aggregator.
     pub(super) fn connect(&mut self) {
         let now = self.time.agent();
-        if self.aggregator.is_none() { return };
+        if self.aggregator.is_none() {
+            return;
+        };
         let me = Introduction {
             epoch: self.agent.epoch,
             boot_id: Time::boot_id(self.time.boot),
@@ -62,7 +64,7 @@ impl World {
         self.met.several_epochs += u64::from(epochs.len() > 2);
         let has_announced = epochs.iter().any(|epoch| *epoch != me.epoch);
         self.tell(|_| format!("connects with {held:?}"));
-        let holding = Holding::backed(me.epoch, &self.agent.spool, held);
+        let holding = Holding::backed(me.epoch, &self.agent.spool, held, now.boot);
         let (session, hello) = AgentSession::begin(&me, holding, now);
         self.agent.session = Some(session);
         let theirs = self.time.aggregator();
@@ -188,8 +190,6 @@ impl World {
             Backfill::Loss(_) => self.met.losses += 1,
         }
         link.sent += 1;
-        if let (true, Backfill::Loss(loss)) = (self.is_told, &message) { println!("{loss:?}") }
-        if let (true, Backfill::Piece(loss)) = (self.is_told, &message) { println!("piece of {:?}", loss.epoch) }
         aggregator.take(garbled(message, self.mutant, self.time.boot));
         true
     }

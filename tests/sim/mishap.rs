@@ -50,7 +50,7 @@ impl World {
             28..31 if !self.has_steps => self.fail_aggregator(),
             31..33 => self.leap(),
             33 => self.be_silent(),
-            34 => self.step_agent(),
+            34 if self.has_steps => self.step_agent(),
             35 if self.has_steps => self.step_aggregator(),
             36 => self.fill_agent_disk(),
             37 if !self.has_steps => self.aggregator_disk.limit(Some(self.rng.below(8_000))),
@@ -75,7 +75,9 @@ impl World {
         self.tell(|world| format!("agent ends {end:?}, inside {}", world.agent.disk.is_dead()));
         if self.chance(3) && !self.agent.disk.is_dead() {
             self.agent.log.sync();
-            self.truth.synced();
+            if !self.agent.disk.is_dead() {
+                self.truth.synced();
+            }
         }
         self.truth.end_process(self.agent.epoch);
         if end == End::PowerCut {
@@ -97,8 +99,7 @@ impl World {
             self.truth.lose_node();
         }
         self.agent_disk.limit(None);
-        self.agent =
-            Agent::start(&self.agent_disk, self.time.boot, self.room, self.mutant, &mut self.rng);
+        self.agent = Agent::start(&self.agent_disk, self.time.boot, self.room, self.mutant, &mut self.rng);
     }
 
     pub(super) fn end_aggregator(&mut self, end: End) {

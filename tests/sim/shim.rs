@@ -79,7 +79,8 @@ impl Shim {
         let mut state = self.state();
         match state.fuse {
             Some(0) => {
-                state.is_cut_apart |= !state.is_dead && state.has_noted_loss && operation == Operation::Remove;
+                state.is_cut_apart |=
+                    !state.is_dead && state.has_noted_loss && operation == Operation::Remove;
                 state.is_dead = true;
             }
             Some(calls) => state.fuse = Some(calls - 1),

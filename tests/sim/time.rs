@@ -37,8 +37,7 @@ impl Clock for Still {
 impl Time {
     /// Clocks that agree.
     pub fn new(second: u64) -> Time {
-        let mut time =
-            Time {
+        let mut time = Time {
             second,
             boot: 0,
             offsets_ms: vec![0],

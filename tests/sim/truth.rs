@@ -96,7 +96,12 @@ impl Truth {
     }
 
     /// The agent is told what is durable.
-    pub fn acknowledge(&mut self, epoch: Epoch, durable: u64, above: &[quorate_common::model::session::SeqRange]) {
+    pub fn acknowledge(
+        &mut self,
+        epoch: Epoch,
+        durable: u64,
+        above: &[quorate_common::model::session::SeqRange],
+    ) {
         let known = &mut self.told(epoch).acknowledged;
         known.durable = known.durable.max(durable);
         known.above.extend(above.iter().filter(|range| range.last > durable));

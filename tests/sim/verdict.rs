@@ -33,7 +33,10 @@ impl World {
             let ledger = store.durable(NODE, *epoch);
             let promised = &told.acknowledged;
             let is_there = ledger.watermark() >= promised.durable
-                && promised.above.iter().all(|range| (range.first..=range.last).all(|seq| ledger.contains(seq)));
+                && promised
+                    .above
+                    .iter()
+                    .all(|range| (range.first..=range.last).all(|seq| ledger.contains(seq)));
             if !is_there {
                 problem = Some(format!(
                     "{epoch:?}: acknowledged up to {} and {:?}, recovered up to {} and {:?}",
@@ -51,7 +54,8 @@ impl World {
     pub(super) fn is_settled(&self) -> bool {
         let waits = self.agent.spool.after(0).next();
         let is_new = |at| self.time.agent().boot.since(at) < ACK_EVERY;
-        let open = |aggregator: &Aggregator| aggregator.is_waiting() || aggregator.delivery.counts().open() > 0;
+        let open =
+            |aggregator: &Aggregator| aggregator.is_waiting() || aggregator.delivery.counts().open() > 0;
         self.link.is_some()
             && waits.is_none_or(|tick| is_new(tick.at.boot))
             && !self.agent.log.has_due()
@@ -67,7 +71,10 @@ impl World {
             self.agent.epoch,
             self.agent.log.held(),
             self.agent.log.has_due(),
-            known.map(|all| all.into_iter().map(|(epoch, one)| (epoch, one.watermark(), one.above())).collect::<Vec<_>>())
+            known.map(|all| all
+                .into_iter()
+                .map(|(epoch, one)| (epoch, one.watermark(), one.above()))
+                .collect::<Vec<_>>())
         )
     }
 
@@ -106,17 +113,6 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn census(&self) -> String {
-        let Some(aggregator) = &self.aggregator else { return "down".into() };
-        let names = quorate_common::disk::Disk::list(&self.aggregator_disk, std::path::Path::new("/store")).unwrap_or_default();
-        let names: Vec<_> = names.iter().map(|n| n.to_string_lossy().into_owned()).filter(|n| !n.starts_with("series")).map(|n| n[..n.len()-15].to_owned()).collect();
-        let k: Vec<_> = aggregator.store.known(NODE).into_iter().map(|(e, l)| (e.order, l.tally().stored)).collect();
-        match self.stored(aggregator) {
-            Err(e) => e,
-            Ok(all) => format!("census {:?} known {k:?} {names:?}", all.iter().map(|(e, s)| (e.order, s.samples, s.frames.get(&11).copied())).collect::<Vec<_>>()),
-        }
-    }
-
     /// Every sample that is stored, checked against what was collected.
     fn stored(&self, aggregator: &Aggregator) -> Result<BTreeMap<Epoch, Stored>, String> {
         let store = &aggregator.store;
@@ -132,7 +128,10 @@ impl World {
                 let second = self.time.second_of(sample.at);
                 let collected = second.and_then(|second| self.truth.sampled(number, second));
                 let Some(collected) = collected.filter(|one| one.cell as f64 == sample.value) else {
-                    return Err(format!("{name} is {} at {:?} ({second:?}), collected {collected:?}", sample.value, sample.at));
+                    return Err(format!(
+                        "{name} is {} at {:?} ({second:?}), collected {collected:?}",
+                        sample.value, sample.at
+                    ));
                 };
                 if !seconds.insert(second) {
                     return Err(format!("{name} is there twice for second {second:?}"));

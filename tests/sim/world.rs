@@ -36,8 +36,8 @@ pub struct World {
     pub(super) is_mute: bool,
     /// The link breaks and comes back again and again, so that there are more holes than a ledger can have.
     pub(super) is_flapping: bool,
-    /// The aggregator's clock steps. Then its disk does not fail: what could not be logged is in memory and is sealed
-    /// from there, and would be there a second time if it came again to a process with another clock.
+    /// Wall clocks step. Then the aggregator's disk does not fail: what could not be logged is in memory and is sealed
+    /// from there, and would be there a second time if it came again to a process that takes it for another time.
     pub(super) has_steps: bool,
     rough: u64,
     /// Whether it says what happens.
@@ -51,13 +51,19 @@ impl World {
     /// A world of this seed, with a mistake in the program or none.
     pub fn new(seed: u64, mutant: Option<Mutant>) -> World {
         let mut rng = SeededRng::new(seed);
-        let is_flapping = seed % 40 == 7;
+        let is_flapping = seed % 50 == 7;
         // A third of the agents has hardly any room on the disk, a third hardly any in memory.
         let size_max = if seed.is_multiple_of(3) && !is_flapping { 2_000 } else { 1 << 20 };
-        let ticks_max = if is_flapping { 1 } else if seed % 3 == 1 { 2 } else { 30 };
+        let ticks_max = if is_flapping {
+            1
+        } else if seed % 3 == 1 {
+            2
+        } else {
+            30
+        };
         let room = Room { size_max, ticks_max };
         let disk = MemoryDisk::default();
-        let rough = if is_flapping { 500 } else { 30 + rng.below(50) };
+        let rough = if is_flapping { 500 } else { 25 + rng.below(45) };
         let mut world = World {
             mutant,
             time: Time::new(rng.below(7_200)),
@@ -136,7 +142,13 @@ impl World {
         self.open_aggregator(is_rough);
         self.tick(is_rough);
         self.bury();
-        let patience = if self.is_flapping { 4 } else if self.is_mute { 12 } else { 4 };
+        let patience = if self.is_flapping {
+            4
+        } else if self.is_mute {
+            12
+        } else {
+            4
+        };
         if self.link.is_none() && (!is_rough || self.rng.below(patience) == 0) {
             self.connect();
         }
@@ -151,7 +163,6 @@ impl World {
             self.keep_up();
         }
         self.bury();
-        if std::env::var("CENSUS").is_ok() { self.tell(|w| w.census()) };
     }
 
     /// The agent samples, and its journal takes that first.
