@@ -234,7 +234,7 @@ impl Sender {
     fn holding(&self) -> Holding {
         let shown = self.keeper.as_ref().map(|keeper| keeper.shown().borrow().clone());
         match shown.filter(|shown| shown.is_there) {
-            Some(shown) => Holding::backed(self.me.epoch, &self.spool, shown.held),
+            Some(shown) => Holding::backed(self.me.epoch, &self.spool, shown.held, self.clock.now().boot),
             None => Holding::of(self.me.epoch, &self.spool),
         }
     }

@@ -52,9 +52,11 @@ impl Holding {
         Holding { held: held.into_iter().collect(), is_backed: false }
     }
 
-    /// A journal's, and what waits in memory and may not have got there yet.
-    pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>) -> Holding {
-        held.extend(spool.bounds().map(|(first, last)| Held { epoch, first, last }));
+    /// A journal's, and what waits in memory and may not have got there yet. What is old is in the journal, or known
+    /// to an aggregator: no session sends it.
+    pub fn backed(epoch: Epoch, spool: &Spool, mut held: Vec<Held>, now: BootTime) -> Holding {
+        let young = |(first, last): (u64, u64)| Held { epoch, first: first.max(spool.old(now) + 1), last };
+        held.extend(spool.bounds().map(young).filter(|held| held.first <= held.last));
         Holding { held: Held::joined(held), is_backed: true }
     }
 }
@@ -68,6 +70,14 @@ pub enum SessionError {
     /// Nothing was acknowledged in time.
     #[error("no acknowledgement for {} s", ACK_DEADLINE.as_secs())]
     Silent,
+    /// Ticks left the memory before they were sent, and with them what began and ended.
+    #[error("frames {first} to {last} were not sent in time")]
+    Behind {
+        /// The oldest.
+        first: u64,
+        /// The newest.
+        last: u64,
+    },
     /// A tick could not be encoded.
     #[error("failed to encode frame {seq}")]
     Encode {
@@ -185,6 +195,10 @@ impl Session {
             self.stretch.begin(&spool.registered(self.sent), &mut messages);
         }
         for tick in spool.after(self.sent) {
+            let next = self.sent + 1;
+            if tick.seq > next {
+                return Err(SessionError::Behind { first: next, last: tick.seq - 1 });
+            }
             let encoded = self.stretch.tick(tick, self.echo, &mut messages);
             encoded.map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
             self.sent = tick.seq;
@@ -294,11 +308,13 @@ mod tests {
     #[test]
     fn what_is_old_is_left_to_the_journal() {
         let mut spool = spool(15);
-        let holding =
-            Holding::backed(me().epoch, &spool, vec![Held { epoch: me().epoch, first: 1, last: 14 }]);
+        let held = |first, last| Held { epoch: me().epoch, first, last };
+        let young = Holding::backed(me().epoch, &spool, Vec::new(), at(15).boot);
+        assert_eq!(young.held, [held(6, 15)], "what the journal has no more is not sent");
+        let holding = Holding::backed(me().epoch, &spool, vec![held(1, 14)], at(15).boot);
         let (mut session, hello) = Session::begin(&me(), holding, at(15));
         let AgentMessage::Hello(hello) = hello else { panic!("{hello:?}") };
-        assert_eq!(hello.held, [Held { epoch: me().epoch, first: 1, last: 15 }]);
+        assert_eq!(hello.held, [held(1, 15)]);
         session.receive(welcome(2), &mut spool, at(15)).unwrap();
         let sent = decode(&session.due(&spool, at(15)).unwrap());
         assert_eq!(sent.first(), Some(&(6, 6)), "the ticks of the last ten seconds");
@@ -328,6 +344,17 @@ mod tests {
         let said: Vec<String> = messages.iter().map(said).collect();
         let expect = ["[(0, 1)] []", "[0, 2]", "[] [0]", "[]", "[(1, 1)] []", "[1, 6]", "[1, 2]"];
         assert_eq!(said, expect);
+    }
+
+    #[test]
+    fn what_left_the_memory_unsent_ends_it() {
+        let mut spool = Spool::new(Config { ticks_max: 2, ..Config::default() });
+        spool.push(tick(1));
+        let mut session = live(&mut spool, 0);
+        assert_eq!(session.due(&spool, at(1)).unwrap().len(), 2);
+        (2..=4).for_each(|seq| spool.push(tick(seq)));
+        let behind = session.due(&spool, at(4)).unwrap_err();
+        assert!(matches!(behind, SessionError::Behind { first: 2, last: 2 }), "{behind}");
     }
 
     #[test]

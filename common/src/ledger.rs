@@ -260,6 +260,18 @@ impl Ledger {
         Ok(())
     }
 
+    /// Nothing more will come: whatever is unknown is lost, and whatever comes all the same is known. Nobody can count
+    /// what was collected after the last frame.
+    pub fn close(&mut self, cause: Cause) {
+        // Every part of all numbers touches a known range, and no total is said: there is nothing to refuse.
+        self.lose(SeqRange { first: 1, last: u64::MAX }, cause, 0).ok();
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_closed(&self) -> bool {
+        self.watermark() == u64::MAX
+    }
+
     /// Position of the first piece that ends at or after `seq`.
     fn after(&self, seq: u64) -> usize {
         self.pieces.partition_point(|piece| piece.range.last < seq)
@@ -374,6 +386,29 @@ mod tests {
             }
         }
         ranges
+    }
+
+    #[test]
+    fn a_closed_ledger_knows_everything() {
+        let mut ledger = Ledger::new();
+        arrive(&mut ledger, 1, 2).unwrap();
+        arrive(&mut ledger, 5, 6).unwrap();
+        ledger.close(Cause::Node);
+        let (tally, dropped) = (ledger.tally(), total(4) - total(2));
+        assert_eq!(
+            (tally.all(), tally.dropped().collect::<Vec<_>>()),
+            (total(6), vec![(Cause::Node, dropped)])
+        );
+        assert!(ledger.is_closed() && ledger.contains(7) && ledger.contains(u64::MAX));
+        assert_eq!((ledger.watermark(), ledger.above(), ledger.holes().count()), (u64::MAX, Vec::new(), 0));
+        assert!(arrive(&mut ledger, 7, 7).is_err());
+        ledger.close(Cause::Node);
+        let mut restored = Ledger::new();
+        ledger.pieces().iter().for_each(|piece| restored.restore(*piece).unwrap());
+        assert_eq!(restored, ledger);
+        let mut empty = Ledger::new();
+        empty.close(Cause::Node);
+        assert!(empty.is_closed() && empty.tally().all() == 0);
     }
 
     fn check(ledger: &Ledger, known: &BTreeSet<u64>, max: u64) {

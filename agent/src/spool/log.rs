@@ -107,7 +107,9 @@ impl Log {
             match piece::read(&*self.disk, &path) {
                 Ok((read, bytes)) => {
                     let (last, collected_total) = (read.seen.max(first), read.collected_total);
-                    let entry = Entry { path, epoch, first, last, collected_total, bytes, is_synced: true };
+                    // Whoever wrote it may have been killed before that.
+                    let is_synced = false;
+                    let entry = Entry { path, epoch, first, last, collected_total, bytes, is_synced };
                     self.closed.push_back(entry);
                 }
                 Err(error) => {

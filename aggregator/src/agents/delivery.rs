@@ -8,11 +8,11 @@
 mod heard;
 mod offset;
 
-use crate::store::{Append, Boot, FrameRecord, Lane, Lost, Origin};
+use crate::store::{Append, Boot, ENDED_MAX, FrameRecord, Lane, Lost, Origin};
 use heard::Heard;
 use offset::Offset;
 use quorate_common::cell::{Decoder, FrameHead};
-use quorate_common::ledger::{LedgerError, Totals};
+use quorate_common::ledger::{Admission, LedgerError, Totals};
 use quorate_common::model::backfill::Loss;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, Held, SeqRange};
@@ -58,7 +58,7 @@ impl fmt::Debug for Delivery {
 #[derive(Debug, Default)]
 struct Inner {
     epochs: BTreeMap<Epoch, Heard>,
-    /// Of epochs that ended since this process began.
+    /// Of epochs that ended and are not remembered any more.
     past: Tally,
     /// Each boot of the host that was heard live, and the offset that is written down.
     offsets: BTreeMap<[u8; 16], (Offset, i64)>,
@@ -66,6 +66,17 @@ struct Inner {
 
 /// An offset that has changed by so much is written down again.
 const NOTED_NS: i64 = 20_000_000;
+
+impl Inner {
+    fn forget_oldest(&mut self) {
+        let closed = self.epochs.iter().filter(|(_, heard)| heard.ledger.is_closed());
+        let mut closed: Vec<Epoch> = closed.map(|(epoch, _)| *epoch).collect();
+        closed.truncate(closed.len().saturating_sub(ENDED_MAX));
+        for heard in closed.iter().filter_map(|epoch| self.epochs.remove(epoch)) {
+            self.past.add(&heard.ledger.tally());
+        }
+    }
+}
 
 /// One frame as it is counted, in samples.
 #[derive(Clone, Copy, Debug)]
@@ -135,28 +146,46 @@ impl Delivery {
             for one in held {
                 inner.epochs.entry(one.epoch).or_default();
             }
-            for (known, heard) in &mut inner.epochs {
+            for (known, heard) in inner.epochs.iter_mut().filter(|(_, heard)| !heard.ledger.is_closed()) {
                 let ranges = held.iter().filter(|held| held.epoch == *known);
                 let lost = heard.hold(ranges.map(|held| (held.first, held.last)).collect());
                 lost.into_iter().for_each(|range| self.lose((*known, heard.cause), heard, range, 0));
             }
             let is_held = |known: &Epoch| *known == epoch || held.iter().any(|held| held.epoch == *known);
-            let ended = inner.epochs.extract_if(.., |known, _| !is_held(known));
-            ended.for_each(|(known, heard)| {
-                inner.past.add(&heard.ledger.tally());
-                self.store.end(self.node, known);
-            });
+            let ended = inner.epochs.iter_mut().filter(|(known, _)| !is_held(known));
+            ended.for_each(|(known, heard)| self.end(*known, heard));
+            inner.forget_oldest();
         });
+    }
+
+    fn end(&self, epoch: Epoch, heard: &mut Heard) {
+        if !heard.ledger.is_closed() {
+            heard.is_over = true;
+            heard.ledger.close(heard.cause);
+            self.store.end(self.node, epoch);
+        }
     }
 
     /// The offset that turns boot time of this boot into our time line, in nanoseconds, given a message that was sent
     /// at `boot_ns` of the host and came now.
     pub fn offset(&self, boot_id: [u8; 16], boot_ns: u64, now: Now) -> i64 {
+        self.measure(boot_id, (boot_ns, now), false)
+    }
+
+    /// The same of a message that a session begins with.
+    pub fn greet(&self, boot_id: [u8; 16], boot_ns: u64, now: Now) -> i64 {
+        self.measure(boot_id, (boot_ns, now), true)
+    }
+
+    fn measure(&self, boot_id: [u8; 16], (boot_ns, now): (u64, Now), is_greeting: bool) -> i64 {
         let measured = now.wall.0.saturating_sub_unsigned(boot_ns);
         self.with(|inner| {
             let is_new = !inner.offsets.contains_key(&boot_id);
             let new = || (Offset::measured(measured, boot_ns, now.boot), measured);
             let (offset, noted) = inner.offsets.entry(boot_id).or_insert_with(new);
+            if is_greeting {
+                offset.greet(measured, boot_ns, now.boot);
+            }
             let ns = offset.follow(measured, boot_ns, now.boot);
             if is_new || noted.abs_diff(ns) >= NOTED_NS.unsigned_abs() {
                 *noted = ns;
@@ -256,6 +285,17 @@ impl Delivery {
         for (epoch, ledger) in self.store.known(self.node) {
             inner.epochs.entry(epoch).or_default().ledger = ledger;
         }
+        // What a Hello has said it does not say again.
+        for (epoch, heard) in &mut inner.epochs {
+            for range in heard.unheld.clone() {
+                if heard.ledger.admit(range.first, range.last) != Admission::Known {
+                    self.lose((*epoch, heard.cause), heard, range, 0);
+                }
+            }
+            if heard.is_over {
+                self.end(*epoch, heard);
+            }
+        }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut Inner) -> T) -> T {
@@ -315,7 +355,15 @@ mod tests {
         delivery.begin(next, &[]);
         let counts = delivery.counts();
         assert_eq!((counts.collected, counts.stored, counts.open()), (40, 10, 0));
-        assert_eq!(delivery.durable(EPOCH), (0, Vec::new()));
+        assert_eq!(delivery.durable(EPOCH), (u64::MAX, Vec::new()), "whatever may come of it is known");
+        delivery.begin(next, &[Held { epoch: EPOCH, first: 1, last: 5 }]);
+        let again = Counted { seq: 5, collected_total: 50, sampled: 10, admitted: 10, outside: None };
+        assert_eq!(
+            delivery.arrive(EPOCH, again, None),
+            Ok(Arrival::Known),
+            "from a copy of the agent's disk"
+        );
+        assert_eq!(delivery.counts(), counts);
     }
 
     #[test]
@@ -402,8 +450,8 @@ mod tests {
         assert_eq!(delivery.durable(next), (0, Vec::new()));
         assert_eq!(
             delivery.arrive(EPOCH, first, None),
-            Ok(Arrival::New),
-            "an epoch that nobody holds has ended"
+            Ok(Arrival::Known),
+            "an epoch that nobody holds has ended: what comes of it is known"
         );
     }
 

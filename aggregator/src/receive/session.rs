@@ -174,7 +174,7 @@ impl Session {
         }
         self.node.delivery.begin(hello.epoch, &hello.held);
         let (durable, above) = self.node.delivery.durable(hello.epoch);
-        self.node.delivery.offset(hello.boot_id, hello.boot_ns, now);
+        self.node.delivery.greet(hello.boot_id, hello.boot_ns, now);
         let NodeHandle { id, delivery, .. } = &self.node;
         let (delivery, store) = (delivery.clone(), self.store.clone());
         let place = Place { node: *id, lane: Lane::Live, delivery, store };

@@ -145,6 +145,9 @@ pub enum Lane {
     Late,
 }
 
+/// Ended epochs of a node that are remembered.
+pub const ENDED_MAX: usize = 64;
+
 /// Takes what sessions receive. Calls for one lane of a node come from one session at a time.
 pub trait Append: Send + Sync + 'static {
     /// The number of a series of a node; given anew if the series is not known.
@@ -172,7 +175,8 @@ pub trait Append: Send + Sync + 'static {
     fn boot(&self, node: NodeId, boot: Boot);
     /// The boots that are remembered.
     fn boots(&self, node: NodeId) -> Vec<Boot>;
-    /// The agent holds nothing of an epoch any more: its ledger goes.
+    /// The agent holds nothing of an epoch any more: its ledger is closed, so that what comes all the same, from a
+    /// copy of the agent's disk, is known. The last [`ENDED_MAX`] are remembered.
     fn end(&self, node: NodeId, epoch: Epoch);
     /// What is durable of an epoch.
     fn durable(&self, node: NodeId, epoch: Epoch) -> Ledger;

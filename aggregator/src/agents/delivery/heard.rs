@@ -14,17 +14,23 @@ pub struct Heard {
     pub cause: Cause,
     /// The lowest number that the agent may still send. What is unknown below it is lost.
     held_from: u64,
+    /// What the last Hello said by not naming it, and whether that was all of the epoch: said once, and to be kept in
+    /// mind until it is durable.
+    pub unheld: Vec<SeqRange>,
+    pub is_over: bool,
 }
 
 impl Default for Heard {
     fn default() -> Self {
-        Heard { ledger: Ledger::default(), cause: Cause::Earlier, held_from: u64::MAX }
+        let (ledger, unheld, is_over) = Default::default();
+        Heard { ledger, cause: Cause::Earlier, held_from: u64::MAX, unheld, is_over }
     }
 }
 
 impl Heard {
     /// What the agent has; everything else that is unknown, up to the newest that is known, is lost: these ranges.
     pub fn hold(&mut self, mut ranges: Vec<(u64, u64)>) -> Vec<SeqRange> {
+        self.is_over = false;
         ranges.sort_unstable();
         self.held_from = ranges.first().map_or(u64::MAX, |range| range.0);
         self.cause = if self.ledger.last() > 0 { Cause::Node } else { Cause::Earlier };
@@ -35,6 +41,7 @@ impl Heard {
             next = next.max(last.saturating_add(1));
         }
         lost.extend(self.unknown(next, self.ledger.last()));
+        self.unheld.clone_from(&lost);
         lost
     }
 

@@ -10,8 +10,13 @@ use std::time::Duration;
 
 /// How much later than the fastest a message may come without being worth a correction.
 const DELAY_NS: i64 = 50_000_000;
-/// So long the fastest message is looked for.
+/// So long the fastest message is looked for, among at least so many.
 const WINDOW: Duration = Duration::from_secs(300);
+const PACED_MIN: u32 = 60;
+/// The distance of two messages may differ by so much on both clocks, or the second one was under way for long.
+const PACE_NS: i64 = 250_000_000;
+/// A difference that no message is under way for: one of the clocks was set.
+const APART_NS: u64 = 60_000_000_000;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -19,22 +24,23 @@ pub struct Offset {
     ns: i64,
     /// Where it goes, slowly.
     target: i64,
-    /// The least that was measured since `since`.
+    /// The least that was measured since `since`, of so many messages that came at the pace at which they were sent.
     least: i64,
+    paced: u32,
     since: BootTime,
-    /// The host's time since boot in the newest message, if there was one.
-    boot_ns: Option<u64>,
+    /// The newest message: the host's time since boot in it, and ours when it came.
+    newest: Option<(u64, BootTime)>,
 }
 
 impl Offset {
     /// As it was when it was last written down.
     pub fn known(ns: i64) -> Offset {
-        Offset { ns, target: ns, least: i64::MAX, since: BootTime(0), boot_ns: None }
+        Offset { ns, target: ns, least: i64::MAX, paced: 0, since: BootTime(0), newest: None }
     }
 
     /// As the first message has it, which was sent at `boot_ns` of the host.
     pub fn measured(ns: i64, boot_ns: u64, now: BootTime) -> Offset {
-        Offset { ns, target: ns, least: ns, since: now, boot_ns: Some(boot_ns) }
+        Offset { since: now, newest: Some((boot_ns, now)), ..Offset::known(ns) }
     }
 
     /// In nanoseconds.
@@ -42,19 +48,22 @@ impl Offset {
         self.ns
     }
 
+    /// A session begins with a message that was sent at once: what is far from it is wrong.
+    pub fn greet(&mut self, measured: i64, boot_ns: u64, now: BootTime) {
+        if measured.abs_diff(self.ns) >= APART_NS {
+            *self = Offset::measured(measured, boot_ns, now);
+        }
+    }
+
     /// Another message: the offset from now on.
     pub fn follow(&mut self, measured: i64, boot_ns: u64, now: BootTime) -> i64 {
         // Messages of earlier may come again.
-        let newest = self.boot_ns.map_or(boot_ns, |newest| newest.max(boot_ns));
-        let passed = newest - self.boot_ns.replace(newest).unwrap_or(newest);
-        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
-        if self.least == i64::MAX {
-            self.since = now;
-        }
-        self.least = self.least.min(measured);
-        if now.since(self.since) >= WINDOW {
-            self.target = if self.least > self.ns.saturating_add(DELAY_NS) { self.least } else { self.ns };
-            self.least = i64::MAX;
+        let (before, came) = self.newest.unwrap_or((boot_ns, now));
+        self.newest = Some((before.max(boot_ns), now));
+        let passed = i64::try_from(boot_ns.saturating_sub(before)).unwrap_or(i64::MAX);
+        let ours = i64::try_from(now.since(came).as_nanos()).unwrap_or(i64::MAX);
+        if passed > 0 && passed.abs_diff(ours) < PACE_NS.unsigned_abs() {
+            self.look(measured, now);
         }
         if measured < self.ns.saturating_sub(DELAY_NS) {
             self.ns = self.ns.saturating_sub(self.ns.saturating_sub(measured).min(passed / 2));
@@ -63,6 +72,18 @@ impl Offset {
             self.ns = self.ns.saturating_add(self.target.saturating_sub(self.ns).min(passed / 100));
         }
         self.ns
+    }
+
+    /// The fastest message of a while, if there were enough.
+    fn look(&mut self, measured: i64, now: BootTime) {
+        (self.least, self.paced) = (self.least.min(measured), self.paced.saturating_add(1));
+        if now.since(self.since) < WINDOW {
+            return;
+        }
+        if self.paced >= PACED_MIN {
+            self.target = if self.least > self.ns.saturating_add(DELAY_NS) { self.least } else { self.ns };
+        }
+        (self.least, self.paced, self.since) = (i64::MAX, 0, now);
     }
 }
 
@@ -110,6 +131,30 @@ mod tests {
             let behind = offset.ns() - 7_200 * rate;
             // A window and half of one late.
             assert!(behind.abs() <= rate.abs() * 610 + 2 * DELAY_NS, "{rate}: {behind}");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_an_outage_changes_nothing() {
+        let (_, mut offset) = stamps(290, |_| 0);
+        let at = |second: i64| (second * SECOND).cast_unsigned();
+        for second in 291..500 {
+            offset.follow((1_000 - second) * SECOND, at(second), BootTime(at(1_000)));
+        }
+        for second in 1_001..2_000 {
+            offset.follow(0, at(second), BootTime(at(second)));
+        }
+        assert_eq!(offset.ns(), 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_believed_at_once_by_a_new_session() {
+        for (measured, expect) in
+            [(59 * SECOND, 5), (3_600 * SECOND, 3_600 * SECOND), (-3_600 * SECOND, -3_600 * SECOND)]
+        {
+            let mut offset = Offset::known(5);
+            offset.greet(measured, 900, BootTime(0));
+            assert_eq!(offset.ns(), expect);
         }
     }
 

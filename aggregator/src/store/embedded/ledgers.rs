@@ -2,7 +2,7 @@
 
 use super::log::Learned;
 use super::record::Record;
-use crate::store::{Boot, Lost};
+use crate::store::{Boot, ENDED_MAX, Lost};
 use quorate_common::ledger::{Ledger, Piece};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::session::{Epoch, SeqRange};
@@ -126,12 +126,26 @@ impl Ledgers {
                 ledger.lose(lost.range, lost.cause, lost.collected_total).ok();
             }
             Learned::Boot(node, boot) => self.boot(node, boot),
-            Learned::Ended(node, epoch) => drop(self.ledgers.remove(&(node, epoch))),
+            Learned::Ended(node, epoch) => self.end(node, epoch),
             Learned::Forgotten(node) => {
                 self.ledgers.retain(|(of, _), _| *of != node);
                 self.boots.remove(&node);
             }
         }
+    }
+
+    /// Lets go of one.
+    pub fn remove(&mut self, node: NodeId, epoch: Epoch) {
+        self.ledgers.remove(&(node, epoch));
+    }
+
+    /// Files older than this may speak of the epoch for hours: one that was forgotten would be there again.
+    fn end(&mut self, node: NodeId, epoch: Epoch) {
+        self.ledgers.entry((node, epoch)).or_default().close(Cause::Node);
+        let closed = self.of(node).filter(|(_, ledger)| ledger.is_closed()).map(|(epoch, _)| epoch);
+        let mut closed: Vec<Epoch> = closed.collect();
+        closed.truncate(closed.len().saturating_sub(ENDED_MAX));
+        closed.into_iter().for_each(|epoch| drop(self.ledgers.remove(&(node, epoch))));
     }
 
     /// Puts an epoch together from what several files say of it, in any order and more than once.
@@ -212,7 +226,13 @@ mod tests {
         }
         assert_eq!(ledgers.of(NODE).map(|(epoch, _)| epoch).collect::<Vec<_>>(), [EPOCH, next]);
         ledgers.learn(Learned::Ended(NODE, EPOCH));
-        assert_eq!(ledgers.of(NODE).count(), 1);
+        assert!(
+            ledgers.get(NODE, EPOCH).unwrap().is_closed() && !ledgers.get(NODE, next).unwrap().is_closed()
+        );
+        for order in 3..100 {
+            ledgers.learn(Learned::Ended(NODE, Epoch { order, nonce: 0 }));
+        }
+        assert_eq!((ledgers.of(NODE).count(), ledgers.get(NODE, EPOCH)), (ENDED_MAX + 1, None));
         ledgers.learn(Learned::Forgotten(NODE));
         assert_eq!((ledgers.of(NODE).count(), ledgers.of(NodeId(2)).count()), (0, 1));
     }

@@ -38,12 +38,14 @@ mod window;
 mod writer;
 
 pub use config::Config;
+pub use engine::SealError;
 pub use open::{Dice, StoreError};
 pub use replay::Report;
 pub use reserve::ReserveState;
 pub use retain::{Deletions, Tally};
 pub use run::Running;
 pub use snapshot::{Snapshot, SnapshotError, SnapshotFile};
+pub use writer::CommitError;
 
 use super::{Append, Boot, Commits, FrameRecord, Lane, Lost, NewColumns, Origin, SeriesId, Ticket};
 use engine::Engine;
@@ -57,7 +59,7 @@ use quorate_common::lock::StateLock;
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::{SeriesSpec, Window};
 use quorate_common::model::session::Epoch;
-use quorate_common::model::time::WallTime;
+use quorate_common::model::time::{Now, WallTime};
 use record::Record;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -137,6 +139,20 @@ impl Embedded {
     /// A file that cannot be opened.
     pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
         self.engine.as_ref().map_or_else(|| Ok(Snapshot::default()), Engine::snapshot)
+    }
+
+    /// Makes durable what was gathered, for whoever has no [`Running`]. One thread at a time.
+    ///
+    /// # Errors
+    /// Files that are over: what was gathered for them and not durable before must come again.
+    pub fn commit(&self) -> Result<(), CommitError> {
+        self.engine.as_ref().map_or(Ok(()), Engine::commit)
+    }
+
+    /// Seals what is over and lets go of what is old, for whoever has no [`Running`]. One thread at a time. Says what
+    /// failed; it is tried again.
+    pub fn keep_up(&self, now: Now) -> Vec<SealError> {
+        self.engine.as_ref().map_or_else(Vec::new, |engine| engine.keep_up(&self.nodes, now))
     }
 
     fn log(&self) -> Option<&Log> {

@@ -218,6 +218,8 @@ impl<'a> Opening<'a> {
     ) -> Result<Option<(Volume, Cover)>, StoreError> {
         let content = self.read(&path)?;
         if let Some(cover) = scan(&content, salt).cover {
+            // Whoever wrote it may have ended before it was on the disk; its log files go, now that it covers them.
+            self.disk.sync(&path).map_err(|error| failed("sync", &path, error))?;
             let bytes = content.len() as u64;
             let volume = Volume { contents, order, bytes, index_bytes: 0, salt, index: None, path };
             return Ok(Some((volume, cover)));

@@ -240,7 +240,14 @@ impl Replay {
             ledgers.restore(node, epoch, entries);
         }
         self.boots.iter().for_each(|(node, boot)| ledgers.learn(Learned::Boot(*node, *boot)));
-        self.ended.iter().for_each(|(node, epoch)| ledgers.learn(Learned::Ended(*node, *epoch)));
+        for (node, epoch) in self.ended {
+            // What ended of a node that was forgotten, ended for that.
+            if self.floors.contains_key(&node) {
+                ledgers.remove(node, epoch);
+            } else {
+                ledgers.learn(Learned::Ended(node, epoch));
+            }
+        }
         let mut found: HashMap<NodeId, Found> = HashMap::new();
         for (node, mut segments) in self.segments {
             segments.sort_by_key(|segment| segment.first);

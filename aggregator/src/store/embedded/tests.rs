@@ -495,7 +495,9 @@ fn heartbeats_and_lost_frames_count_and_ended_epochs_go() {
     world.store.end(node, epoch);
     assert!(world.commit());
     let world = world.restart();
-    assert_eq!(world.store.known(node), []);
+    let ended = world.store.durable(node, epoch);
+    assert!(ended.is_closed());
+    assert_eq!(ended.tally(), dropped, "what became of it stays");
 }
 
 #[test]

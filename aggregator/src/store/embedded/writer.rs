@@ -37,7 +37,7 @@ pub struct Writer {
     durable: Durable,
     open: HashMap<FileNumber, Journal>,
     /// Every log file that is there, open or not.
-    paths: HashMap<FileNumber, (Span, PathBuf)>,
+    paths: BTreeMap<FileNumber, (Span, PathBuf)>,
     names: Option<[Journal; 2]>,
     /// Names that are not durable.
     unnamed: Vec<u8>,
@@ -50,7 +50,7 @@ pub struct Writer {
 #[derive(Debug, Default)]
 pub struct Left {
     /// Log files of earlier processes, by number.
-    pub logs: HashMap<FileNumber, (Span, PathBuf)>,
+    pub logs: BTreeMap<FileNumber, (Span, PathBuf)>,
     /// Files of the dictionary.
     pub names: Vec<PathBuf>,
     /// Files of ledgers.
