@@ -113,9 +113,9 @@ impl Reserve {
 
     /// Real blocks: of bytes that no file system makes smaller.
     fn fill(&self, rng: &mut dyn Rng) -> io::Result<()> {
-        let mut part = vec![0; PART_BYTES];
-        rng.fill(&mut part);
         let mut left = usize::try_from(self.size).unwrap_or(usize::MAX);
+        let mut part = vec![0; left.min(PART_BYTES)];
+        rng.fill(&mut part);
         while left > 0 {
             let part = part.get(..left.min(PART_BYTES)).unwrap_or_default();
             self.disk.append(&self.path, part)?;
