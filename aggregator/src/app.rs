@@ -23,6 +23,7 @@ use crate::serve::admin::Admin;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
+use crate::serve::range::Ranges;
 use crate::store::Append;
 use crate::store::embedded::Embedded;
 use crate::store::live::Live as Newest;
@@ -266,6 +267,7 @@ async fn build(
             store: store.clone(),
             agents: agents.clone(),
             clock: clock.clone(),
+            ranges: Ranges::new(limits.clone(), shutdown.clone()),
         },
         admin: Admin {
             registry: registry.clone(),

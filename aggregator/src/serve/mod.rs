@@ -14,6 +14,7 @@ pub mod issue;
 pub mod listen;
 mod message;
 pub mod query;
+pub mod range;
 pub mod refusal;
 pub mod renew;
 mod watch;
