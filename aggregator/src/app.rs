@@ -4,6 +4,7 @@ mod authority;
 mod certificate;
 mod change;
 mod doors;
+mod gap;
 mod reload;
 mod status;
 mod upkeep;
@@ -225,7 +226,7 @@ async fn build(
     let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
     let (live, store) = (Arc::new(Newest::default()), Arc::new(Embedded::default()));
-    let (agents, agents_task) = Agents::new();
+    let (agents, agents_task) = Agents::new(gap::open(&registry, store.clone(), started).await?);
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
     let inputs = judge::Inputs {
@@ -251,7 +252,7 @@ async fn build(
         },
         clusters: Clusters {
             snapshots: snapshots.clone(),
-            roster: registry.roster(),
+            registry: registry.clone(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -267,7 +268,7 @@ async fn build(
             store: store.clone(),
             agents: agents.clone(),
             clock: clock.clone(),
-            ranges: Ranges::new(limits.clone(), shutdown.clone()),
+            ranges: Ranges::new(limits.clone(), shutdown.clone(), registry.clone()),
         },
         admin: Admin {
             registry: registry.clone(),
@@ -306,6 +307,9 @@ impl Aggregator {
         let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
         let snapshots = publish.subscribe();
         shutdown.spawn("judge", judge::run(inputs, publish, shutdown.clone()));
+        let (gaps, live) = (self.services.ingest.agents.gaps(), self.services.ingest.live.clone());
+        let (registry, clock) = (self.services.registry.clone(), self.clock.clone());
+        shutdown.spawn("gaps", gap::Owner { gaps, registry, live, clock }.run(shutdown.clone()));
         shutdown.spawn("expiry", expire(self.store, self.clock.clone(), shutdown.clone()));
         let registry = self.services.registry.clone();
         shutdown.spawn("upkeep", upkeep::run(registry, self.clock.clone(), shutdown.clone()));

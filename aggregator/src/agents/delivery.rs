@@ -3,6 +3,7 @@
 //! One for each node, shared by all its connections. The law: collected = stored + dropped, the dropped ones
 //! by cause. Frames are known for as long as this process lives.
 
+use super::gap::Teller;
 use quorate_common::ledger::{Ledger, LedgerError, Totals};
 use quorate_common::model::backfill::{Loss, LossCause};
 use quorate_common::model::session::{Epoch, Held, SeqRange};
@@ -72,6 +73,8 @@ impl Counts {
 /// The ledgers of one node.
 #[derive(Debug, Default)]
 pub struct Delivery {
+    /// Who watches for gaps.
+    pub gaps: Teller,
     inner: Mutex<Inner>,
 }
 

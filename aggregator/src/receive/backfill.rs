@@ -164,6 +164,7 @@ impl Stretch<'_> {
             decoded.map_err(|source| Refusal::Decode { what: format!("frame {}", frame.seq), source })?;
         let admitted = decoded.groups.iter().map(|group| self.groups[*group as usize]).sum();
         let samples = decoded.samples;
+        self.backfill.delivery.gaps.filled(self.aligned(frame));
         let again = self.count(frame, samples, admitted)? != Arrival::New;
         let record =
             FrameRecord { at: self.aligned(frame), head, groups: &frame.groups, cells: &frame.cells, again };

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod cluster;
 pub mod diagnostic;
 pub mod enrol;
+mod gap;
 pub mod guard;
 pub mod issue;
 pub mod listen;

@@ -1,6 +1,7 @@
 //! Samples: the newest, the last minutes, and the process table of a node.
 
 use super::cluster::known_node;
+use super::gap;
 use super::range::{Answers, Question, Ranges};
 use crate::agents::Agents;
 use crate::query::selector::Selector;
@@ -113,6 +114,15 @@ impl QueryService for Queries {
         let question = Question::read(request.into_inner(), self.clock.now().wall)?;
         let answers = self.ranges.ask(question, self.store.clone(), self.members()).await?;
         Ok(Response::new(answers))
+    }
+
+    async fn list_gaps(
+        &self,
+        request: Request<v1::ListGapsRequest>,
+    ) -> Result<Response<v1::ListGapsResponse>, Status> {
+        let (snapshot, now) = (self.snapshots.borrow().clone(), self.clock.now().wall);
+        let registry = self.ranges.registry();
+        Ok(Response::new(gap::list(registry, &snapshot, request.into_inner(), now).await?))
     }
 
     async fn list_processes(

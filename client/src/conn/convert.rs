@@ -78,7 +78,7 @@ fn recent(series: v1::RecentSeries) -> view::RecentSeries {
     }
 }
 
-fn labels(labels: Vec<v1::Label>) -> BTreeMap<String, String> {
+pub(super) fn labels(labels: Vec<v1::Label>) -> BTreeMap<String, String> {
     labels.into_iter().map(|label| (label.name, label.value)).collect()
 }
 
@@ -269,6 +269,26 @@ impl From<v1::ReadRecorderResponse> for view::RecentList {
     fn from(message: v1::ReadRecorderResponse) -> Self {
         let series = message.series.into_iter().map(recent).collect();
         view::RecentList { series, left_out: 0, warnings: Vec::new() }
+    }
+}
+
+impl From<v1::Gap> for view::Gap {
+    fn from(message: v1::Gap) -> Self {
+        view::Gap {
+            node: message.node,
+            collector: present(message.collector),
+            from: stamp(message.from),
+            to: stamp(message.to),
+            cause: message.cause,
+            samples: message.samples,
+            filled: stamp(message.filled),
+        }
+    }
+}
+
+impl From<v1::ListGapsResponse> for view::GapList {
+    fn from(message: v1::ListGapsResponse) -> Self {
+        view::GapList { gaps: all(message.gaps), left_out: message.left_out }
     }
 }
 

@@ -5,7 +5,9 @@
 mod aggregator;
 mod audit;
 mod cluster;
+mod gap;
 mod node;
+mod range;
 mod series;
 mod token;
 
@@ -14,9 +16,11 @@ pub use audit::{AuditLine, AuditList};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };
+pub use gap::{Gap, GapList};
 pub use node::{
     ComponentHealth, Delivery, Node, NodeDetail, NodeIdentity, NodeList, Process, ProcessList, ResourceUsage,
 };
+pub use range::{RangeAnswer, RangeSeries};
 pub use series::{LatestList, LatestSeries, Number, RecentList, RecentSeries, Sample, series_name};
 pub use token::{CreatedToken, Token, TokenList};
 

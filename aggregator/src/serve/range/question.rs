@@ -1,102 +1,27 @@
-//! A range query: what is asked, which series that is, and their values, some series at a time.
-//!
-//! ```text
-//!   request ─ read ─→ Question ─ find ─→ Found ─ answer ─→ head, series …, end
-//! ```
-//!
-//! Files are read off the runtime, one node after another. Nothing is read ahead of a slow reader, and nothing
-//! any more for one that is gone.
+//! What a range query asks: read from a request, with the field that is wrong named.
 
-use super::query::{labels, warnings, within};
-use crate::limit::{Current, Reason, Slot, Slots, counted, millis};
 use crate::query::promql::{Grid, STEPS_MAX};
-use crate::query::range::{self, Aggregate, Point, READ_MAX, RangeError, Reading, resolution_of};
-use crate::query::selector::{Selector, labels_of};
+use crate::query::range::{Aggregate, Reading, resolution_of};
+use crate::query::selector::Selector;
+use crate::serve::query::within;
 use crate::store::bucket::Resolution;
-use crate::store::{Select, SeriesId};
-use quorate_common::model::node::{Member, NodeId};
 use quorate_common::model::time::WallTime;
-use quorate_common::shutdown::Shutdown;
 use quorate_proto::convert::{timestamp, wall_time};
-use quorate_proto::v1::query_range_response::Part;
 use quorate_proto::{status, v1};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-/// Most values of one answer.
-const VALUES_MAX: usize = 20_000_000;
 /// Steps of a query that says nothing about them.
 const STEPS_DEFAULT: i64 = 240;
 /// How far back a query reaches that says nothing about it.
 const SPAN_DEFAULT_MS: i64 = 3_600_000;
-/// Series of a node that are read at once: as many as a chunk holds.
-const TOGETHER: usize = 64;
-/// Series that wait for a reader.
-const WAITING_MAX: usize = 2;
-
-/// What is sent, in order.
-pub type Answers = ReceiverStream<Result<v1::QueryRangeResponse, Status>>;
-type Replies = mpsc::Sender<Result<v1::QueryRangeResponse, Status>>;
-
-/// Range queries in work.
-#[derive(Clone)]
-pub struct Ranges {
-    limits: Current,
-    slots: Slots,
-    shutdown: Shutdown,
-}
-
-impl Ranges {
-    /// As many as the limits allow, each for as long as a call may take.
-    pub fn new(limits: Current, shutdown: Shutdown) -> Ranges {
-        Ranges { limits, slots: Slots::default(), shutdown }
-    }
-
-    /// Answers a question.
-    ///
-    /// # Errors
-    /// There are too many, or it would have too many values. What fails later is said in the answer.
-    pub async fn ask(
-        &self,
-        question: Question,
-        store: Arc<dyn Select>,
-        members: Vec<Member>,
-    ) -> Result<Answers, Status> {
-        let limits = self.limits.borrow().call;
-        let slot = self.slots.take(limits.ranges_max).ok_or_else(|| {
-            let text = format!("too many range queries are in work, the limit is {}", limits.ranges_max);
-            counted(Reason::Ranges, Status::resource_exhausted(text))
-        })?;
-        let found = question.find(store.clone(), members).await?;
-        let (work, answers) = found.answer(store, slot, millis(limits.deadline_ms_max));
-        let shutdown = self.shutdown.clone();
-        self.shutdown.spawn("range", async move {
-            tokio::select! { () = work => {}, () = shutdown.asked() => {} }
-        });
-        Ok(answers)
-    }
-}
 
 /// What a caller wants to know.
 pub struct Question {
-    selector: Selector,
-    grid: Grid,
-    end_ms: i64,
-    reading: Reading,
-    limit: usize,
-}
-
-/// A series, and how its reader knows it.
-type Named = (SeriesId, Vec<v1::Label>);
-
-/// The series that are asked for.
-pub struct Found {
-    question: Question,
-    nodes: Vec<(NodeId, Vec<Named>)>,
-    left_out: u64,
+    pub(super) selector: Selector,
+    pub(super) grid: Grid,
+    pub(super) end_ms: i64,
+    pub(super) reading: Reading,
+    pub(super) limit: usize,
 }
 
 impl Question {
@@ -120,29 +45,8 @@ impl Question {
         Ok(Question { selector, grid, end_ms, reading, limit })
     }
 
-    /// Finds the series that are asked for.
-    ///
-    /// # Errors
-    /// They would have too many values.
-    pub async fn find(self, store: Arc<dyn Select>, members: Vec<Member>) -> Result<Found, Status> {
-        let search = move || {
-            let mut found = Found { question: self, nodes: Vec::new(), left_out: 0 };
-            members.iter().for_each(|member| found.search(&*store, member));
-            found
-        };
-        let found = tokio::task::spawn_blocking(search).await.map_err(stopped)?;
-        let series: usize = found.nodes.iter().map(|(_, series)| series.len()).sum();
-        let steps = found.question.grid.count;
-        if series.saturating_mul(steps) > VALUES_MAX {
-            let text = format!(
-                "field `step`: {series} series of {steps} steps are more than {VALUES_MAX} values, raise it or lower `limit`"
-            );
-            return Err(status::field("step", text));
-        }
-        Ok(found)
-    }
-
-    fn head(&self) -> v1::RangeHead {
+    /// What was made of the request.
+    pub(super) fn head(&self) -> v1::RangeHead {
         let (resolution, aggregate) = match self.reading {
             Reading::Samples => (v1::Resolution::Raw, v1::Aggregate::Unspecified),
             Reading::Buckets(resolution, aggregate) => (wire(resolution), wire_aggregate(aggregate)),
@@ -159,7 +63,7 @@ impl Question {
     }
 
     /// How the values came to be.
-    fn infos(&self) -> Vec<String> {
+    pub(super) fn infos(&self) -> Vec<String> {
         match self.reading {
             Reading::Samples => Vec::new(),
             Reading::Buckets(resolution, aggregate) => {
@@ -170,94 +74,8 @@ impl Question {
     }
 }
 
-impl Found {
-    fn search(&mut self, store: &dyn Select, member: &Member) {
-        if !self.question.selector.matches_node(member) {
-            return;
-        }
-        let mut series = store.find(member.id, &|spec| self.question.selector.matches_series(spec));
-        let taken: usize = self.nodes.iter().map(|(_, series)| series.len()).sum();
-        let room = self.question.limit.saturating_sub(taken);
-        self.left_out += series.len().saturating_sub(room) as u64;
-        series.truncate(room);
-        let named = series.iter().map(|(id, spec)| (*id, labels(labels_of(member, spec)))).collect();
-        self.nodes.push((member.id, named));
-    }
-
-    /// The answer, and the work that fills it; it ends with its reader, or after `limit`.
-    pub fn answer(
-        self,
-        store: Arc<dyn Select>,
-        slot: Slot,
-        limit: Duration,
-    ) -> (impl Future<Output = ()> + Send, Answers) {
-        let (replies, answers) = mpsc::channel(WAITING_MAX);
-        let work = async move {
-            let _slot = slot;
-            let outcome = tokio::time::timeout(limit, self.fill(&store, &replies)).await;
-            let late = |_| Err(Status::deadline_exceeded(format!("no whole answer within {limit:?}")));
-            if let Err(status) = outcome.unwrap_or_else(late) {
-                // A reader that takes nothing is told nothing, and sees that the end is missing.
-                replies.try_send(Err(status)).ok();
-            }
-        };
-        (work, ReceiverStream::new(answers))
-    }
-
-    async fn fill(self, store: &Arc<dyn Select>, replies: &Replies) -> Result<(), Status> {
-        send(replies, Part::Head(self.question.head())).await?;
-        let mut left = READ_MAX;
-        for (node, series) in self.nodes {
-            for some in series.chunks(TOGETHER) {
-                let ids = some.iter().map(|(id, _)| *id).collect();
-                let work = read(store.clone(), (node, ids), &self.question, (left, replies.clone()));
-                let (points, rest) = work.await?;
-                left = rest;
-                for ((_, labels), points) in some.iter().zip(points).filter(|(_, it)| !it.is_empty()) {
-                    send(replies, Part::Series(series_of(labels.clone(), &points))).await?;
-                }
-            }
-        }
-        let (infos, left_out) = (self.question.infos(), self.left_out);
-        send(replies, Part::End(v1::RangeEnd { left_out, warnings: warnings(left_out), infos })).await
-    }
-}
-
-/// Reads some series off the runtime; the points of each, and how many samples may still be read.
-async fn read(
-    store: Arc<dyn Select>,
-    (node, series): (NodeId, Vec<SeriesId>),
-    question: &Question,
-    (mut left, replies): (usize, Replies),
-) -> Result<(Vec<Vec<Point>>, usize), Status> {
-    let (grid, reading) = (question.grid, question.reading);
-    let work = move || {
-        let is_over = || replies.is_closed();
-        let source = range::Source { store: &*store, node, series: &series, is_over: &is_over };
-        range::read(&source, grid, reading, &mut left).map(|points| (points, left))
-    };
-    let outcome = tokio::task::spawn_blocking(work).await.map_err(stopped)?;
-    outcome.map_err(|error| match error {
-        RangeError::Samples => Status::resource_exhausted(error.to_string()),
-        RangeError::Cancelled => Status::cancelled(error.to_string()),
-    })
-}
-
-async fn send(replies: &Replies, part: Part) -> Result<(), Status> {
-    let reply = Ok(v1::QueryRangeResponse { part: Some(part) });
-    replies.send(reply).await.map_err(|_| Status::cancelled(RangeError::Cancelled.to_string()))
-}
-
-fn series_of(labels: Vec<v1::Label>, points: &[Point]) -> v1::RangeSeries {
-    let steps = points.iter().map(|point| point.step).collect();
-    v1::RangeSeries { labels, steps, values: points.iter().map(|point| point.value).collect() }
-}
-
-fn stopped(error: tokio::task::JoinError) -> Status {
-    Status::internal(format!("a query failed: {error}"))
-}
-
-fn at(ms: i64) -> WallTime {
+/// A moment in milliseconds.
+pub(super) fn at(ms: i64) -> WallTime {
     WallTime(ms.saturating_mul(1_000_000))
 }
 
