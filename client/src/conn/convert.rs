@@ -14,7 +14,7 @@ pub(super) fn stamp(time: Option<prost_types::Timestamp>) -> Option<Stamp> {
 }
 
 /// Protocol buffers have no absent strings: by our protocol these are empty when there is nothing to say.
-fn present(text: String) -> Option<String> {
+pub(super) fn present(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
@@ -269,26 +269,6 @@ impl From<v1::ReadRecorderResponse> for view::RecentList {
     fn from(message: v1::ReadRecorderResponse) -> Self {
         let series = message.series.into_iter().map(recent).collect();
         view::RecentList { series, left_out: 0, warnings: Vec::new() }
-    }
-}
-
-impl From<v1::Gap> for view::Gap {
-    fn from(message: v1::Gap) -> Self {
-        view::Gap {
-            node: message.node,
-            collector: present(message.collector),
-            from: stamp(message.from),
-            to: stamp(message.to),
-            cause: message.cause,
-            samples: message.samples,
-            filled: stamp(message.filled),
-        }
-    }
-}
-
-impl From<v1::ListGapsResponse> for view::GapList {
-    fn from(message: v1::ListGapsResponse) -> Self {
-        view::GapList { gaps: all(message.gaps), left_out: message.left_out }
     }
 }
 

@@ -5,14 +5,16 @@
 
 mod convert;
 mod fault;
+mod gap;
 mod open;
 mod range;
 mod request;
 
 pub use fault::CallError;
+pub use gap::GapQuestion;
 pub use open::OpenError;
 pub use range::{Aggregate, RangeQuestion, Resolution};
-pub use request::{AuditQuestion, GapQuestion, NewToken, Subject};
+pub use request::{AuditQuestion, NewToken, Subject};
 
 use crate::config::Target;
 use crate::view::{self, WatchEvent};

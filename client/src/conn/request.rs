@@ -32,27 +32,6 @@ impl AuditQuestion {
     }
 }
 
-/// Which gaps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GapQuestion {
-    /// Of this node; empty for all.
-    pub node: String,
-    /// That end behind this.
-    pub start: Option<Stamp>,
-    /// That begin before this.
-    pub end: Option<Stamp>,
-    /// The newest of them.
-    pub limit: u32,
-}
-
-impl From<&GapQuestion> for v1::ListGapsRequest {
-    fn from(question: &GapQuestion) -> Self {
-        let moment = |stamp: Option<Stamp>| stamp.map(|stamp| timestamp(stamp.0));
-        let (start, end) = (moment(question.start), moment(question.end));
-        v1::ListGapsRequest { node: question.node.clone(), start, end, limit: question.limit }
-    }
-}
-
 /// A token to make.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewToken {
