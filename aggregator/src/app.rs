@@ -4,6 +4,7 @@ mod authority;
 mod certificate;
 mod change;
 mod doors;
+mod gap;
 mod history;
 mod reload;
 mod restore;
@@ -26,6 +27,7 @@ use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::Configuration;
 use crate::serve::query::Queries;
+use crate::serve::range::Ranges;
 use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
 use history::History;
@@ -225,7 +227,8 @@ async fn build(
     let settings = Settings::new(config, files, telling, started);
     let history = History::open(&paths.history, settings.config.history, own).await?;
     let (live, store) = (Arc::new(Newest::default()), history.store.clone());
-    let (agents, agents_task) = Agents::new(store.clone());
+    let gaps = gap::open(&registry, store.clone(), clock.now().wall).await?;
+    let (agents, agents_task) = Agents::new(store.clone(), gaps);
     let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
     let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
     let inputs = judge::Inputs {
@@ -251,7 +254,7 @@ async fn build(
         },
         clusters: Clusters {
             snapshots: snapshots.clone(),
-            roster: registry.roster(),
+            registry: registry.clone(),
             live: live.clone(),
             store: store.clone(),
             agents: agents.clone(),
@@ -267,6 +270,7 @@ async fn build(
             store: store.clone(),
             agents: agents.clone(),
             clock: clock.clone(),
+            ranges: Ranges::new(limits.clone(), shutdown.clone(), registry.clone()),
         },
         admin: Admin {
             registry: registry.clone(),
@@ -322,6 +326,9 @@ impl Aggregator {
         let progress = Progress::default().with("judge", &inputs.pulse, HANG_MIN);
         let snapshots = publish.subscribe();
         shutdown.spawn("judge", judge::run(inputs, publish, shutdown.clone()));
+        let (gaps, live) = (self.services.ingest.agents.gaps(), self.services.ingest.live.clone());
+        let (registry, clock) = (self.services.registry.clone(), self.services.clusters.clock.clone());
+        shutdown.spawn("gaps", gap::Owner { gaps, registry, live, clock }.run(shutdown.clone()));
         let registry = self.services.registry.clone();
         shutdown.spawn("upkeep", upkeep::run(registry, self.clock.clone(), shutdown.clone()));
         // Ends when the last handle is gone; nothing waits for it.

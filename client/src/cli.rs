@@ -93,6 +93,8 @@ pub enum Command {
     Watch(crate::command::watch::Args),
     /// Read samples
     Query(crate::command::query::Args),
+    /// List when nodes have no samples though they should have, and why
+    Gaps(crate::command::gaps::Args),
     /// Show the processes of a node, asked of its agent now
     Ps(crate::command::processes::Args),
     /// Make, list and revoke the tokens that enrol nodes and people
@@ -160,6 +162,10 @@ mod tests {
             ("quorate query recent up --seconds 901", ErrorKind::ValueValidation),
             ("quorate query recorder n1", ErrorKind::MissingRequiredArgument),
             ("quorate query recorder n1 node_load1 --last 2h", ErrorKind::ValueValidation),
+            ("quorate query range", ErrorKind::MissingRequiredArgument),
+            ("quorate query range up --start yesterday", ErrorKind::ValueValidation),
+            ("quorate query range up --resolution 5m", ErrorKind::InvalidValue),
+            ("quorate gaps -n 0", ErrorKind::ValueValidation),
             ("quorate nodes maintenance n1", ErrorKind::MissingRequiredArgument),
             ("quorate nodes maintenance n1 maybe", ErrorKind::InvalidValue),
             ("quorate audit -n 0", ErrorKind::ValueValidation),

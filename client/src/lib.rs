@@ -8,11 +8,13 @@
 //! It has no privilege: what it can do, grpcurl with the same certificate can do. Results go to stdout,
 //! messages to stderr, and nothing that another machine said reaches a terminal uncleaned.
 
+mod chart;
 mod cli;
 mod command;
 pub mod config;
 mod confirm;
 mod conn;
+mod moment;
 mod output;
 mod quantity;
 mod table;

@@ -44,6 +44,27 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// A number in four digits or so, with a letter for thousands, millions and so on: `0.25`, `12.5`, `1.024 k`.
+pub fn figure(value: f64) -> String {
+    const LETTERS: [&str; 5] = ["", " k", " M", " G", " T"];
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e15).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let thousands = LETTERS.iter().zip([1.0, 1e3, 1e6, 1e9, 1e12]);
+    let (letter, unit) = thousands.rev().find(|(_, unit)| size >= *unit).unwrap_or((&"", 1.0));
+    let scaled = value / unit;
+    let places = if scaled.abs() >= 100.0 {
+        1
+    } else if scaled.abs() >= 10.0 {
+        2
+    } else {
+        3
+    };
+    let text = format!("{scaled:.places$}");
+    format!("{}{letter}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// A count with its noun: `1 agent`, `3 agents`.
 pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -82,6 +103,22 @@ mod tests {
             [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (16 << 30, "16.0 GiB"), (u64::MAX, "16.0 EiB")]
         {
             assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn figures_are_short() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.25, "0.25"),
+            (-12.345, "-12.35"),
+            (100.0, "100"),
+            (1024.0, "1.024 k"),
+            (16e9, "16 G"),
+            (1e-9, "1.000e-9"),
+            (f64::MAX, "1.798e308"),
+        ] {
+            assert_eq!(figure(value), text);
         }
     }
 

@@ -104,7 +104,7 @@ fn pieces(spool: &Path) -> BTreeMap<OsString, u64> {
 }
 
 /// Waits until a journal was added to so many times.
-async fn grown(spool: &Path, times: usize) {
+pub async fn grown(spool: &Path, times: usize) {
     for _ in 0..times {
         let before = pieces(spool);
         until("the journal grows", PATIENCE, async || (pieces(spool) != before).then_some(())).await;
@@ -112,7 +112,7 @@ async fn grown(spool: &Path, times: usize) {
 }
 
 /// When the load of n1 was sampled, as far as it is kept.
-async fn times(cluster: &Cluster) -> Vec<f64> {
+pub async fn times(cluster: &Cluster) -> Vec<f64> {
     let selector = "node_load1{node=\"n1\"}".to_owned();
     let request = v1::QueryRecentRequest { selector, seconds: 60, limit: 0 };
     let answer = cluster.query_service().query_recent(request).await.unwrap().into_inner();

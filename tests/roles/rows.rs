@@ -38,6 +38,8 @@ pub const ROWS: &[Row] = &[
     row("/quorate.v1.ClusterService/Watch", VIEWER, "Ok"),
     row("/quorate.v1.QueryService/QueryLatest", VIEWER, NO_SELECTOR),
     row("/quorate.v1.QueryService/QueryRecent", VIEWER, NO_SELECTOR),
+    row("/quorate.v1.QueryService/QueryRange", VIEWER, NO_SELECTOR),
+    row("/quorate.v1.QueryService/ListGaps", VIEWER, "Ok"),
     row("/quorate.v1.QueryService/ListProcesses", VIEWER, "InvalidArgument field `node` is missing"),
     row("/quorate.v1.QueryService/ReadRecorder", VIEWER, NO_METRIC),
     row("/quorate.v1.AdminService/CreateToken", ADMIN, NO_SUBJECT),

@@ -8,6 +8,7 @@
 mod heard;
 mod offset;
 
+use super::gap::Teller;
 use crate::store::{Append, Boot, ENDED_MAX, FrameRecord, Lane, Lost, Origin};
 use heard::Heard;
 use offset::Offset;
@@ -44,6 +45,8 @@ impl Counts {
 
 /// The ledgers of one node.
 pub struct Delivery {
+    /// Who watches for gaps.
+    pub gaps: Teller,
     node: NodeId,
     store: Arc<dyn Append>,
     inner: Mutex<Inner>,
@@ -134,7 +137,7 @@ impl Delivery {
         let known = |boot: Boot| (boot.id, (Offset::known(boot.offset_ns), boot.offset_ns));
         let offsets = store.boots(node).into_iter().map(known).collect();
         let inner = Mutex::new(Inner { offsets, ..Inner::default() });
-        let delivery = Delivery { node, store, inner };
+        let delivery = Delivery { node, gaps: Teller::default(), store, inner };
         delivery.set_back();
         delivery
     }

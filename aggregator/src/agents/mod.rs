@@ -5,6 +5,7 @@
 //! that happens again and again, for then two hosts have one identity. Questions travel over the session, answers come back over another connection and meet their question here.
 
 pub mod delivery;
+pub mod gap;
 mod question;
 mod swap;
 
@@ -13,6 +14,7 @@ pub use swap::Arrival;
 
 use crate::store::Append;
 use delivery::Delivery;
+use gap::Gaps;
 use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{AggregatorMessage, Request, Response, ResponseBody};
@@ -143,20 +145,28 @@ enum Refused {
 #[derive(Clone, Debug)]
 pub struct Agents {
     commands: mpsc::Sender<Command>,
+    gaps: Gaps,
 }
 
 impl Agents {
     /// The handle, and the task to run.
-    pub fn new(store: Arc<dyn Append>) -> (Agents, impl Future<Output = ()> + Send) {
+    pub fn new(store: Arc<dyn Append>, gaps: Gaps) -> (Agents, impl Future<Output = ()> + Send) {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let abandon = commands.downgrade();
         let owner = Owner { store, nodes: HashMap::new(), waiting: HashMap::new(), next: 0, abandon };
-        (Agents { commands }, owner.run(inbox))
+        (Agents { commands, gaps }, owner.run(inbox))
     }
 
     /// Makes a session the current one of its node.
     pub async fn attach(&self, node: NodeId, arrival: Arrival) -> Option<Attached> {
-        self.call(|reply| Command::Attach { node, arrival, reply }).await
+        let attached = self.call(|reply| Command::Attach { node, arrival, reply }).await?;
+        self.gaps.adopt(node, &attached.delivery);
+        Some(attached)
+    }
+
+    /// The time lines of all nodes.
+    pub fn gaps(&self) -> Gaps {
+        self.gaps.clone()
     }
 
     /// A session is over; `true` if it still was the current one of its node.
@@ -402,7 +412,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     fn start() -> (Agents, NodeName) {
-        let (agents, task) = Agents::new(Arc::new(Embedded::default()));
+        let (agents, task) = Agents::new(Arc::new(Embedded::default()), Gaps::default());
         drop(tokio::spawn(task));
         (agents, "n1".parse().unwrap())
     }

@@ -115,6 +115,7 @@ impl CallLimits {
             bound("limits.call.request_bytes_max", self.request_bytes_max, BYTES, Reason::MessageBytes),
             bound("limits.call.at_once_max", self.at_once_max, COUNT, Reason::Calls),
             bound("limits.call.per_caller_max", self.per_caller_max, COUNT, Reason::Caller),
+            bound("limits.call.ranges_max", self.ranges_max, COUNT, Reason::Ranges),
             bound("limits.call.watchers_max", self.watchers_max, COUNT, Reason::Watchers),
             bound("limits.call.watch_updates_max", self.watch_updates_max, COUNT, Reason::UpdatesMissed),
             bound("limits.call.watch_bytes_max", self.watch_bytes_max, BYTES, Reason::UpdatesMissed),

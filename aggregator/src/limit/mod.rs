@@ -114,6 +114,8 @@ pub struct CallLimits {
     pub at_once_max: u32,
     /// The same of one caller.
     pub per_caller_max: u32,
+    /// Range queries in work; one more is refused.
+    pub ranges_max: u32,
     /// Readers of `Watch`.
     pub watchers_max: u32,
     /// Updates that wait for one reader of `Watch`.
@@ -225,6 +227,7 @@ impl Default for CallLimits {
             request_bytes_max: 64 * 1024,
             at_once_max: 512,
             per_caller_max: 64,
+            ranges_max: 16,
             watchers_max: 1_000,
             watch_updates_max: 8,
             watch_bytes_max: 1024 * 1024,

@@ -57,6 +57,8 @@ words! {
         Calls = "calls",
         /// Too many calls of one caller are in work.
         Caller = "caller",
+        /// Too many range queries are in work.
+        Ranges = "ranges",
         /// Too many read along.
         Watchers = "watchers",
         /// An update was not queued for a reader that is slow; it is told how many it missed.

@@ -2,6 +2,7 @@
 
 mod bound;
 pub mod promql;
+pub mod range;
 pub mod resource;
 pub mod selector;
 pub mod series;

@@ -81,6 +81,7 @@ impl Backfill {
             epoch: piece.epoch,
             offset_ns: self.delivery.known_offset(piece.boot_id),
             now,
+            delivery: self.delivery.clone(),
             intake: Intake::begin(place, self.limits),
         };
         messages.into_iter().try_for_each(|message| stretch.take(message))
@@ -93,6 +94,7 @@ struct Stretch {
     /// Our time less the host's boot clock; `None` for a boot that was never heard live.
     offset_ns: Option<i64>,
     now: WallTime,
+    delivery: Arc<Delivery>,
     intake: Intake,
 }
 
@@ -105,6 +107,7 @@ impl Stretch {
             }
             AgentMessage::Frame(frame) => {
                 let at = self.aligned(&frame);
+                self.delivery.gaps.filled(at);
                 Ok(self.intake.frame(self.epoch, &frame, (at, self.now)).map(|_| ())?)
             }
             AgentMessage::Hello(_) => Err(Refusal::OutOfPlace("hello")),

@@ -164,7 +164,10 @@ impl Session {
             (_, false) => Err(Refusal::OutOfTurn("hello", "must come first")),
             (AgentMessage::Register(register), true) => self.register(register),
             (AgentMessage::Frame(frame), true) => self.frame(&frame, now),
-            (AgentMessage::Bye(reason), true) => Ok(Step::Farewell(reason)),
+            (AgentMessage::Bye(reason), true) => {
+                self.node.delivery.gaps.farewell(reason);
+                Ok(Step::Farewell(reason))
+            }
         }
     }
 
@@ -179,6 +182,7 @@ impl Session {
         let (delivery, store) = (delivery.clone(), self.store.clone());
         let place = Place { node: *id, lane: Lane::Live, delivery, store };
         self.node.row.begin();
+        self.node.delivery.gaps.opened(hello.epoch, hello.boot_id);
         self.live = Some(LiveSession {
             epoch: hello.epoch,
             intake: Intake::begin(place, self.limits),
@@ -225,6 +229,7 @@ impl Session {
         }
         self.bites.intervals += u64::from(frame.next_due_ms > self.limits.interval_ms_max);
         let next_due_ms = frame.next_due_ms.clamp(1, self.limits.interval_ms_max);
+        self.node.delivery.gaps.frame(aligned, next_due_ms);
         self.node.row.heard(now, next_due_ms, (frame.wall_ns.saturating_sub(aligned.0)) / 1_000_000);
         live.received = frame.seq;
         live.unacknowledged += 1;

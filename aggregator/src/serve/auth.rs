@@ -45,6 +45,8 @@ pub const METHODS: &[(&str, &[Role])] = &[
     ("/quorate.v1.ClusterService/Watch", VIEWER),
     ("/quorate.v1.QueryService/QueryLatest", VIEWER),
     ("/quorate.v1.QueryService/QueryRecent", VIEWER),
+    ("/quorate.v1.QueryService/QueryRange", VIEWER),
+    ("/quorate.v1.QueryService/ListGaps", VIEWER),
     ("/quorate.v1.QueryService/ListProcesses", VIEWER),
     ("/quorate.v1.QueryService/ReadRecorder", VIEWER),
     ("/quorate.v1.DiagnosticService/GetStatus", VIEWER),

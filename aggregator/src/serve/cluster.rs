@@ -2,7 +2,8 @@
 
 use super::watch::{Watcher, queue};
 use crate::agents::Agents;
-use crate::identity::roster::{Held, Roster};
+use crate::identity::registry::{GapFilter, Registry};
+use crate::identity::roster::Held;
 use crate::limit::{Current, Reason, Refusals, Slots, counted};
 use crate::peer::Peer;
 use crate::query::resource::usage;
@@ -10,9 +11,10 @@ use crate::query::series::Source;
 use crate::store::Select;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
+use quorate_common::error::Kind;
 use quorate_common::model::cluster::{NodeVerdict, Snapshot};
 use quorate_common::model::component::ComponentHealth;
-use quorate_common::model::node::{Health, Liveness};
+use quorate_common::model::node::{Health, Liveness, NodeId};
 use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_proto::convert::timestamp;
@@ -27,14 +29,15 @@ use tonic::{Request, Response, Status};
 
 /// Nodes on one page.
 const PAGE_MAX: usize = 1000;
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// The service.
 #[derive(Clone)]
 pub struct Clusters {
     /// The newest verdicts.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Who belongs, and by which key.
-    pub roster: watch::Receiver<Arc<Roster>>,
+    /// Who belongs, and by which key, and when there were no samples.
+    pub registry: Registry,
     /// The newest values.
     pub live: Arc<Live>,
     /// History.
@@ -59,7 +62,8 @@ impl Clusters {
     }
 
     fn identity(&self, name: &str) -> Option<v1::NodeIdentity> {
-        let roster = self.roster.borrow();
+        let roster = self.registry.roster();
+        let roster = roster.borrow();
         let entry = roster.node(name)?;
         let Held::Keys(keys) = &entry.held else { return None };
         let enrolled = WallTime(keys.generation.enrolment.saturating_mul(1_000_000));
@@ -70,6 +74,13 @@ impl Clusters {
             revoked: entry.revoked.map(timestamp),
             frozen: entry.frozen.map(timestamp),
         })
+    }
+
+    async fn gaps_of_day(&self, node: NodeId, now: WallTime) -> Result<u32, Status> {
+        let from = WallTime(now.0.saturating_sub(DAY_NS));
+        let filter = GapFilter { node: Some(node), from, to: now };
+        let count = self.registry.count_gaps(filter).await;
+        Ok(u32::try_from(count.map_err(|error| status::of(Kind::Internal, &error))?).unwrap_or(u32::MAX))
     }
 
     fn components(&self, node: &NodeVerdict) -> Vec<ComponentHealth> {
@@ -158,8 +169,10 @@ impl ClusterService for Clusters {
             series: u32::try_from(series).unwrap_or(u32::MAX),
         });
         let identity = self.identity(&name);
+        let gaps_of_day = self.gaps_of_day(node.member.id, now).await?;
         let node = Some(node.into());
-        Ok(Response::new(v1::GetNodeResponse { node, components, resources, delivery, identity }))
+        let answer = v1::GetNodeResponse { node, components, resources, delivery, identity, gaps_of_day };
+        Ok(Response::new(answer))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -1,6 +1,8 @@
 //! Samples: the newest, the last minutes, and the process table of a node.
 
 use super::cluster::known_node;
+use super::gap;
+use super::range::{Answers, Question, Ranges};
 use crate::agents::Agents;
 use crate::query::selector::Selector;
 use crate::query::series::{Answer, Source, latest, recent};
@@ -40,9 +42,15 @@ pub struct Queries {
     pub agents: Agents,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Range queries in work.
+    pub ranges: Ranges,
 }
 
 impl Queries {
+    fn members(&self) -> Vec<Member> {
+        self.snapshots.borrow().nodes.iter().map(|node| node.member.clone()).collect()
+    }
+
     fn ask(
         &self,
         selector: &str,
@@ -50,9 +58,7 @@ impl Queries {
     ) -> Result<Answer, Status> {
         let selector =
             Selector::parse(selector).map_err(|error| status::field("selector", error.to_string()))?;
-        let snapshot = self.snapshots.borrow().clone();
-        let members: Vec<Member> = snapshot.nodes.iter().map(|node| node.member.clone()).collect();
-        let now = self.clock.now().wall;
+        let (members, now) = (self.members(), self.clock.now().wall);
         Ok(run(Source { members: &members, live: &self.live, store: &*self.store, now }, &selector))
     }
 }
@@ -99,6 +105,26 @@ impl QueryService for Queries {
         Ok(Response::new(v1::QueryRecentResponse { series, left_out: answer.left_out, warnings }))
     }
 
+    type QueryRangeStream = Answers;
+
+    async fn query_range(
+        &self,
+        request: Request<v1::QueryRangeRequest>,
+    ) -> Result<Response<Self::QueryRangeStream>, Status> {
+        let question = Question::read(request.into_inner(), self.clock.now().wall)?;
+        let answers = self.ranges.ask(question, self.store.clone(), self.members()).await?;
+        Ok(Response::new(answers))
+    }
+
+    async fn list_gaps(
+        &self,
+        request: Request<v1::ListGapsRequest>,
+    ) -> Result<Response<v1::ListGapsResponse>, Status> {
+        let (snapshot, now) = (self.snapshots.borrow().clone(), self.clock.now().wall);
+        let registry = self.ranges.registry();
+        Ok(Response::new(gap::list(registry, &snapshot, request.into_inner(), now).await?))
+    }
+
     async fn list_processes(
         &self,
         request: Request<v1::ListProcessesRequest>,
@@ -142,7 +168,7 @@ impl QueryService for Queries {
 }
 
 /// A number that may be left out, and has a limit.
-fn within(field: &str, value: u32, default: u32, max: u32) -> Result<u32, Status> {
+pub(super) fn within(field: &str, value: u32, default: u32, max: u32) -> Result<u32, Status> {
     match value {
         0 => Ok(default),
         value if value <= max => Ok(value),
@@ -150,11 +176,11 @@ fn within(field: &str, value: u32, default: u32, max: u32) -> Result<u32, Status
     }
 }
 
-fn warnings(left_out: u64) -> Vec<String> {
+pub(super) fn warnings(left_out: u64) -> Vec<String> {
     if left_out == 0 { Vec::new() } else { vec![format!("{left_out} more series match: raise the limit")] }
 }
 
-fn labels(pairs: Vec<(String, String)>) -> Vec<v1::Label> {
+pub(super) fn labels(pairs: Vec<(String, String)>) -> Vec<v1::Label> {
     pairs.into_iter().map(|(name, value)| v1::Label { name, value }).collect()
 }
 

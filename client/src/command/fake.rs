@@ -292,6 +292,7 @@ impl ClusterService for Fake {
                 revoked: None,
                 frozen: (name == "n3").then(|| at(60)).flatten(),
             }),
+            gaps_of_day: 3,
         }))
     }
 
@@ -333,8 +334,50 @@ fn recent_series() -> RecentSeries {
 }
 
 fn labels(node: &str) -> Vec<Label> {
+    labels_of("node_load1", node)
+}
+
+fn labels_of(name: &str, node: &str) -> Vec<Label> {
     let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
-    vec![label("node", node), label("__name__", "node_load1")]
+    vec![label("node", node), label("__name__", name)]
+}
+
+fn gaps() -> Vec<Gap> {
+    let gap = |from, to, cause: &str| Gap {
+        node: "n1".into(),
+        from: at(from),
+        to,
+        cause: cause.into(),
+        ..Gap::default()
+    };
+    vec![
+        Gap { collector: "cpu".into(), ..gap(5, None, "collector_timeout") },
+        gap(75, at(35), "agent_stopped"),
+        Gap { filled: at(90), ..gap(200, at(100), "link_down") },
+    ]
+}
+
+/// A value every ten seconds: `many` series, `half` an answer, or one with a gap.
+fn parts(selector: &str) -> Vec<query_range_response::Part> {
+    use query_range_response::Part;
+    let step = Some(prost_types::Duration { seconds: 10, nanos: 0 });
+    let resolution = Resolution::Minute.into();
+    let aggregate = Aggregate::Avg.into();
+    let head = RangeHead { start: at(100), end: at(0), step, resolution, aggregate };
+    let nodes = if selector == "many" { 0..12 } else { 1..2 };
+    let series = nodes.map(|node| RangeSeries {
+        labels: labels_of(selector, &format!("n{node}")),
+        steps: (0..=10).collect(),
+        values: (0..=10).map(f64::from).collect(),
+    });
+    let warning = "node n1: no samples 2026-11-20T19:04:50.000Z..19:05:30.000Z, agent stopped";
+    let infos = vec!["values are the avg of buckets of 1m".into()];
+    let end = RangeEnd { left_out: 0, warnings: vec![warning.into()], infos, gaps: gaps() };
+    let mut parts: Vec<Part> = std::iter::once(Part::Head(head)).chain(series.map(Part::Series)).collect();
+    if selector != "half" {
+        parts.push(Part::End(end));
+    }
+    parts
 }
 
 #[tonic::async_trait]
@@ -370,6 +413,33 @@ impl QueryService for Fake {
     ) -> Result<Response<QueryRecentResponse>, Status> {
         let series = vec![recent_series()];
         Ok(Response::new(QueryRecentResponse { series, left_out: 0, warnings: Vec::new() }))
+    }
+
+    type QueryRangeStream = tokio_stream::Iter<std::vec::IntoIter<Result<QueryRangeResponse, Status>>>;
+
+    async fn query_range(
+        &self,
+        request: Request<QueryRangeRequest>,
+    ) -> Result<Response<Self::QueryRangeStream>, Status> {
+        let QueryRangeRequest { selector, start, end, step, resolution, aggregate, limit } =
+            request.into_inner();
+        let [start, end] = [start, end].map(|moment| moment.unwrap().seconds);
+        let step = step.map(|step| step.seconds);
+        self.note(format!(
+            "range {selector} {start}..{end} step={step:?} resolution={resolution} aggregate={aggregate} limit={limit}"
+        ));
+        let parts = parts(&selector).into_iter().map(|part| Ok(QueryRangeResponse { part: Some(part) }));
+        Ok(Response::new(tokio_stream::iter(parts.collect::<Vec<_>>())))
+    }
+
+    async fn list_gaps(
+        &self,
+        request: Request<ListGapsRequest>,
+    ) -> Result<Response<ListGapsResponse>, Status> {
+        let ListGapsRequest { node, start, end, limit } = request.into_inner();
+        let [start, end] = [start, end].map(|moment| moment.map(|moment| moment.seconds));
+        self.note(format!("gaps {node} {start:?}..{end:?} limit={limit}"));
+        Ok(Response::new(ListGapsResponse { gaps: gaps(), left_out: 2 }))
     }
 
     async fn list_processes(

@@ -11,10 +11,12 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod enroll;
+pub mod gaps;
 pub mod node;
 pub mod nodes;
 pub mod processes;
 pub mod query;
+pub mod range;
 pub mod status;
 pub mod token;
 pub mod watch;
@@ -44,6 +46,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<u8> {
             watch::run(&args, &async || Ok(Connection::open(&target).await?), output).await
         }
         Command::Query(args) => query::run(&args, &connect().await?, output).await,
+        Command::Gaps(args) => gaps::run(&args, &connect().await?, output).await,
         Command::Ps(args) => processes::run(&args, &connect().await?, output).await,
         Command::Token(args) => {
             // Wrong usage is told before anybody is asked.

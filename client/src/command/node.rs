@@ -77,6 +77,10 @@ fn draw(detail: &NodeDetail, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
     if let Some(delivery) = &detail.delivery {
         lines.extend(samples(delivery));
     }
+    if detail.gaps_of_day > 0 {
+        let text = format!("{} in the last 24 h, see `quorate gaps`", detail.gaps_of_day);
+        lines.push(field("gaps").with(Style::Plain, text));
+    }
     if !detail.resources.is_empty() {
         lines.push(Text::new());
         lines.extend(resources(&detail.resources, marks));
@@ -234,6 +238,7 @@ n2  ▲ degraded
   series    120
   samples   1000 collected = 900 stored + 60 dropped + 40 in flight
   dropped   60: too old
+  gaps      3 in the last 24 h, see `quorate gaps`
 
   RESOURCE    USED   IN USE        OF
   cpu       12.5 %        -         -

@@ -1,5 +1,5 @@
 //! `quorate query latest|recent SELECTOR`: samples, newest or of the last minutes; `quorate query recorder NODE
-//! METRIC`: at full rate, asked of the node itself.
+//! METRIC`: at full rate, asked of the node itself. History is in [`super::range`].
 
 use crate::conn::Connection;
 use crate::mark::Marks;
@@ -40,6 +40,8 @@ pub enum What {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// The history of every series that the selector matches, drawn as a line over time
+    Range(super::range::Args),
     /// The last minutes of a metric at full rate, asked of the flight recorder of a node's agent now
     Recorder {
         /// The node
@@ -73,6 +75,7 @@ pub async fn run(args: &Args, conn: &Connection, output: &mut Output) -> anyhow:
             output.show(&list, draw_recent)?;
             (list.left_out, list.warnings)
         }
+        What::Range(args) => return super::range::run(args, conn, output).await,
         What::Recorder { node, metric, last } => {
             // Whole seconds, and at least one.
             let seconds = u32::try_from(last.as_secs()).unwrap_or(u32::MAX).max(1);

@@ -16,7 +16,7 @@ pub(super) fn stamp(time: Option<prost_types::Timestamp>) -> Option<Stamp> {
 }
 
 /// Protocol buffers have no absent strings: by our protocol these are empty when there is nothing to say.
-fn present(text: String) -> Option<String> {
+pub(super) fn present(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
@@ -80,7 +80,7 @@ fn recent(series: v1::RecentSeries) -> view::RecentSeries {
     }
 }
 
-fn labels(labels: Vec<v1::Label>) -> BTreeMap<String, String> {
+pub(super) fn labels(labels: Vec<v1::Label>) -> BTreeMap<String, String> {
     labels.into_iter().map(|label| (label.name, label.value)).collect()
 }
 

@@ -6,12 +6,16 @@
 mod backup;
 mod convert;
 mod fault;
+mod gap;
 mod open;
+mod range;
 mod request;
 
 pub use backup::Backup;
 pub use fault::CallError;
+pub use gap::GapQuestion;
 pub use open::OpenError;
+pub use range::{Aggregate, RangeQuestion, Resolution};
 pub use request::{AuditQuestion, NewToken, Subject};
 
 use crate::config::Target;
@@ -85,6 +89,7 @@ impl Connection {
             resources: convert::all(answer.resources),
             delivery: answer.delivery.map(Into::into),
             identity: answer.identity.map(Into::into),
+            gaps_of_day: answer.gaps_of_day,
         })
     }
 
@@ -111,6 +116,22 @@ impl Connection {
     ) -> Result<view::RecentList, CallError> {
         let request = v1::QueryRecentRequest { selector: selector.to_owned(), seconds, limit };
         Ok(self.call("query", self.query().query_recent(self.request(request))).await?.into())
+    }
+
+    /// A value for each step of every series that a selector matches.
+    pub async fn range(&self, question: RangeQuestion) -> Result<view::RangeAnswer, CallError> {
+        let request = self.request(v1::QueryRangeRequest::from(question));
+        let read = async {
+            let parts = self.query().query_range(request).await?.into_inner();
+            Ok(Response::new(range::whole(parts).await?))
+        };
+        self.call("query", read).await?.ok_or(CallError::Answer { action: "query", problem: "is not whole" })
+    }
+
+    /// When nodes have no samples.
+    pub async fn gaps(&self, question: &GapQuestion) -> Result<view::GapList, CallError> {
+        let request = self.request(v1::ListGapsRequest::from(question));
+        Ok(self.call("list gaps", self.query().list_gaps(request)).await?.into())
     }
 
     /// The process table of a node; 0 means all rows.

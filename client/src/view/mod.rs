@@ -6,7 +6,9 @@ mod aggregator;
 mod audit;
 mod backup;
 mod cluster;
+mod gap;
 mod node;
+mod range;
 mod series;
 mod token;
 
@@ -18,9 +20,11 @@ pub use backup::{BackupBegin, BackupFile, BackupPart};
 pub use cluster::{
     Changes, ClusterHealth, FullState, HealthReport, Quorum, Transition, WatchEvent, ZoneRisk,
 };
+pub use gap::{Gap, GapList};
 pub use node::{
     ComponentHealth, Delivery, Node, NodeDetail, NodeIdentity, NodeList, Process, ProcessList, ResourceUsage,
 };
+pub use range::{RangeAnswer, RangeSeries};
 pub use series::{LatestList, LatestSeries, Number, RecentList, RecentSeries, Sample, series_name};
 pub use token::{CreatedToken, Token, TokenList};
 

@@ -51,6 +51,8 @@ pub struct NodeDetail {
     /// Absent of a node that was declared and has not enrolled yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<NodeIdentity>,
+    /// Gaps of the last 24 hours.
+    pub gaps_of_day: u32,
 }
 
 /// The keys and certificates of a node.

@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod cluster;
 pub mod component;
+pub mod gap;
 pub mod identity;
 pub mod label;
 pub mod node;

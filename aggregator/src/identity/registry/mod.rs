@@ -4,6 +4,7 @@
 //! published as a new [`Roster`]. Time is an argument. Plain SQL, so that PostgreSQL can take its place.
 
 mod audit;
+mod gap;
 mod keys;
 mod maintenance;
 mod node;
@@ -11,6 +12,7 @@ mod token;
 mod user;
 
 pub use audit::{AuditFilter, AuditKept, AuditLine, PASSING, REFUSED};
+pub use gap::{GapFilter, GapKept, GapMemory, GapPart};
 pub use keys::{Claim, RenewError, Settled};
 pub use node::{NodeRow, Reason};
 pub use token::{Declaration, NewToken, RedeemError, Redeemed, Subject, TokenRow, TokenState};

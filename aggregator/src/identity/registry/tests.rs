@@ -16,11 +16,11 @@ const OTHER: [u8; 32] = [2; 32];
 const FIRST: Generation = Generation { enrolment: 1_795_000_000_000, number: 1 };
 const SEEN: Seen = Seen { opened: NOW, now: NOW };
 
-async fn open(dir: &TempDir) -> Registry {
+pub(super) async fn open(dir: &TempDir) -> Registry {
     Registry::open(&dir.path().join("registry.db"), "q").await.unwrap()
 }
 
-fn node(name: &str, replace: bool) -> Subject {
+pub(super) fn node(name: &str, replace: bool) -> Subject {
     let role = MemberRole::Voter;
     let declared =
         Declaration { cluster: "default".into(), role, zone: Some("rack-a".into()), weight: 2, replace };
@@ -43,7 +43,11 @@ fn access_as(registry: &Registry, name: &str, (generation, key): (Generation, [u
     roster.authorize(&own, SEEN).map_or_else(|denied| denied.to_string(), |_| "allowed".to_owned())
 }
 
-async fn enrol(registry: &Registry, subject: Subject, key: [u8; 32]) -> Result<Redeemed, RedeemError> {
+pub(super) async fn enrol(
+    registry: &Registry,
+    subject: Subject,
+    key: [u8; 32],
+) -> Result<Redeemed, RedeemError> {
     let token = registry.create_token("admin", &subject, None, NOW).await?;
     registry.redeem_token((&token.id, &token.secret), &key, NOW).await
 }
