@@ -62,9 +62,15 @@ pub struct Flags {
     /// Their ticks: with 240, 60 million samples, all in one window that is not over.
     #[arg(long, default_value_t = 240)]
     pub store_live_ticks: u64,
+    /// The ticks of the peers that are killed: 240 take them a quarter of an hour.
+    #[arg(long, default_value_t = 40)]
+    pub store_killed_ticks: u64,
     /// Nodes of 500 series with an hour of ticks, for queries.
     #[arg(long, default_value_t = 100)]
     pub store_hour_nodes: usize,
+    /// Without Prometheus and VictoriaMetrics.
+    #[arg(long)]
+    pub store_alone: bool,
     /// Only one measurement of this part.
     #[arg(long, value_enum)]
     pub store_only: Option<Only>,
@@ -151,6 +157,11 @@ impl Run {
         Fleet { mix, nodes, series: SERIES, ticks, from: self.from }
     }
 
+    /// The peers that are fed.
+    fn makes(&self) -> Vec<(Make, &'static str)> {
+        if self.flags.store_alone { Vec::new() } else { MAKES.into() }
+    }
+
     fn figures(&self, only: Only, rows: Vec<Row>) -> Vec<Figure> {
         let Flags { store_nodes, store_ticks, store_peer_nodes, store_live_nodes, store_live_ticks, .. } =
             self.flags;
@@ -207,7 +218,7 @@ impl Run {
     /// What a sample and a series cost the peers, hard mix.
     async fn fed_peers(&self) -> anyhow::Result<Vec<(Make, Fed)>> {
         let mut fed = Vec::new();
-        for (make, _) in MAKES {
+        for (make, _) in self.makes() {
             let Some(rival) = Rival::start(make).await? else { continue };
             let fleet = self.fleet(Mix::Hard, self.flags.store_nodes, 20);
             let one = rival.feed(fleet.nodes, fleet.words())?;
@@ -260,7 +271,9 @@ impl Run {
         let percent = constant as f64 * 100.0 / series as f64;
         let mut rows: Vec<Row> = vec![(name, "B", ours, None, None)];
         rows.push(("store.constant_series_percent", "%", percent, None, None));
-        for ((make, about), (ratio, goal)) in MAKES.into_iter().zip([(prometheus, 0.25), (victoria, 0.9)]) {
+        for ((make, about), (ratio, goal)) in
+            self.makes().into_iter().zip([(prometheus, 0.25), (victoria, 0.9)])
+        {
             let Some(rival) = Rival::start(make).await? else { continue };
             let fed = rival.feed(nodes, words()?)?;
             ensure!(fed.samples == samples, "{make:?} was sent {} samples, we took {samples}", fed.samples);
@@ -272,10 +285,15 @@ impl Run {
     }
 
     async fn restart(&self) -> anyhow::Result<Vec<Figure>> {
-        let fleet = self.fleet(Mix::Hard, self.flags.store_live_nodes, self.flags.store_live_ticks);
-        let ours = restart::ours(fleet)?;
+        let Flags { store_live_nodes: nodes, store_live_ticks, store_killed_ticks, .. } = self.flags;
+        // As many as the peers have, for the memory; more of them for the start.
+        let (fleet, full) = (
+            self.fleet(Mix::Hard, nodes, store_killed_ticks),
+            self.fleet(Mix::Hard, nodes, store_live_ticks),
+        );
+        let (ours, ours_full) = (restart::ours(fleet)?, restart::ours(full)?);
         let mut theirs = Vec::new();
-        for (make, about) in MAKES {
+        for (make, about) in self.makes() {
             theirs.extend(restart::theirs(make, fleet).await?.map(|one| (make, about, one)));
         }
         let least = |value: fn(&Restarted) -> f64| {
@@ -286,7 +304,8 @@ impl Run {
         let seconds = |one: &Restarted| one.took.as_secs_f64();
         let mut rows: Vec<Row> = vec![
             ("store.memory_bytes_per_series", "B", memory(&ours), Some(380.0), least(memory)),
-            ("store.restart_s", "s", seconds(&ours), Some(0.5), least(seconds)),
+            ("store.memory_bytes_per_series_full", "B", memory(&ours_full), None, None),
+            ("store.restart_s", "s", seconds(&ours_full), Some(0.5), least(seconds)),
         ];
         if let Some((_, about, one)) = theirs.iter().find(|(make, ..)| *make == Make::Prometheus) {
             let ratio = seconds(&ours) / seconds(one);

@@ -10,7 +10,7 @@
 //! blocks on the disk and knows no clock.
 
 use super::ledgers::Ledgers;
-use super::log::{Batch, FileNumber, Part, each, frame};
+use super::log::{Batch, FileNumber, Learned, Part, each, frame};
 use super::record::Record;
 use super::window::Span;
 use quorate_common::disk::Disk;
@@ -97,7 +97,7 @@ impl Writer {
         match self.write_names().and_then(|()| self.write_parts(&batch)) {
             Ok(()) => {
                 let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
-                batch.parts.values().flat_map(|part| &part.learned).for_each(|one| durable.learn(*one));
+                in_order(&batch).into_iter().for_each(|one| durable.learn(one));
                 Ok(())
             }
             Err(source) => {
@@ -229,6 +229,22 @@ impl Writer {
             self.disk.remove(journal.path()).ok();
         }
     }
+}
+
+/// What a batch says. Each window class has a file of its own, and each file some frames of an epoch: put together by
+/// number they leave no holes on the way, of which a ledger has room for few.
+fn in_order(batch: &Batch) -> Vec<Learned> {
+    let mut learned: Vec<Learned> = batch.parts.values().flat_map(|part| &part.learned).copied().collect();
+    let number = |one: &Learned| match one {
+        Learned::Frame(_, _, seq, _) => Some(*seq),
+        Learned::Closed(_, _, range) => Some(range.first),
+        Learned::Ended(..) | Learned::Forgotten(..) => None,
+    };
+    // What ends something must stay where it is.
+    if learned.iter().all(|one| number(one).is_some()) {
+        learned.sort_by_key(number);
+    }
+    learned
 }
 
 fn push_names(journals: &mut [Journal; 2], records: &[u8]) -> Result<(), JournalError> {
