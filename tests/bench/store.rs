@@ -165,12 +165,14 @@ impl Run {
     fn figures(&self, only: Only, rows: Vec<Row>) -> Vec<Figure> {
         let Flags { store_nodes, store_ticks, store_peer_nodes, store_live_nodes, store_live_ticks, .. } =
             self.flags;
+        let store_killed_ticks = self.flags.store_killed_ticks;
         let hour = self.flags.store_hour_nodes;
         let only = clap::ValueEnum::to_possible_value(&only).map(|only| only.get_name().to_owned());
         let command = format!(
             "make bench BENCH='--part store --store-only {} --store-nodes {store_nodes} --store-ticks {store_ticks} \
              --store-peer-nodes {store_peer_nodes} --store-live-nodes {store_live_nodes} \
-             --store-live-ticks {store_live_ticks} --store-hour-nodes {hour}'",
+             --store-live-ticks {store_live_ticks} --store-killed-ticks {store_killed_ticks} \
+             --store-hour-nodes {hour}'",
             only.unwrap_or_default()
         );
         let figure = |(name, unit, value, goal, peer): Row| {
@@ -323,11 +325,11 @@ impl Run {
     async fn queries(&self) -> anyhow::Result<Vec<Figure>> {
         let dir = tempfile::tempdir()?;
         let newest = query::newest(self.fleet(Mix::Hard, 1_000, 3), dir.path()).await?;
-        println!("latest of 1000 nodes: {newest:?} ms");
+        println!("latest of 1000 nodes: {newest}");
         let dir = tempfile::tempdir()?;
         let hour =
             query::hour(self.fleet(Mix::Quiet, self.flags.store_hour_nodes, 3_600), dir.path()).await?;
-        println!("an hour of one series: {hour:?} ms");
+        println!("an hour of one series: {hour}");
         let rows = vec![
             ("query.latest_1000_nodes_p99_ms", "ms", newest.p99, Some(5.0), None),
             ("query.hour_of_one_series_p99_ms", "ms", hour.p99, Some(1.0), None),

@@ -11,6 +11,7 @@ use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::node::{Member, MemberRole};
 use quorate_common::model::time::WallTime;
 use rustix::time::{ClockId, clock_gettime};
+use std::fmt;
 use std::path::Path;
 
 const CALLS: usize = 200;
@@ -26,6 +27,16 @@ pub struct Times {
     pub p99: f64,
     /// The middle one of processor time: on a busy machine a call takes longer than it works.
     pub cpu_p50: f64,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Times { p50, p99, cpu_p50 } = self;
+        write!(
+            f,
+            "half of the calls took {p50:.2} ms, 99 of 100 {p99:.2} ms; half of them {cpu_p50:.2} ms of cpu"
+        )
+    }
 }
 
 fn times(mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Times> {

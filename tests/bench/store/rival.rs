@@ -6,6 +6,7 @@ use super::remote::{Remote, answer};
 use super::words::Word;
 use anyhow::{Context, ensure};
 use quorate_common::clock::{Clock, SystemClock};
+use quorate_common::model::session::AgentMessage;
 use quorate_tests::usage;
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Write};
@@ -77,7 +78,7 @@ impl Rival {
         for word in words {
             let word = word?;
             remote.take(&word)?;
-            let is_frame = matches!(word.1, quorate_common::model::session::AgentMessage::Frame(_));
+            let is_frame = matches!(word.1, AgentMessage::Frame(_));
             if first.is_none() && is_frame && word.0 + 1 == nodes {
                 remote.flush()?;
                 first = Some((self.cpu()?, remote.sent));
