@@ -62,9 +62,15 @@ pub struct Flags {
     /// Their ticks: with 240, 60 million samples, all in one window that is not over.
     #[arg(long, default_value_t = 240)]
     pub store_live_ticks: u64,
+    /// The ticks of the peers that are killed: 240 take them a quarter of an hour.
+    #[arg(long, default_value_t = 40)]
+    pub store_killed_ticks: u64,
     /// Nodes of 500 series with an hour of ticks, for queries.
     #[arg(long, default_value_t = 100)]
     pub store_hour_nodes: usize,
+    /// Without Prometheus and VictoriaMetrics.
+    #[arg(long)]
+    pub store_alone: bool,
     /// Only one measurement of this part.
     #[arg(long, value_enum)]
     pub store_only: Option<Only>,
@@ -151,15 +157,22 @@ impl Run {
         Fleet { mix, nodes, series: SERIES, ticks, from: self.from }
     }
 
+    /// The peers that are fed.
+    fn makes(&self) -> Vec<(Make, &'static str)> {
+        if self.flags.store_alone { Vec::new() } else { MAKES.into() }
+    }
+
     fn figures(&self, only: Only, rows: Vec<Row>) -> Vec<Figure> {
         let Flags { store_nodes, store_ticks, store_peer_nodes, store_live_nodes, store_live_ticks, .. } =
             self.flags;
+        let store_killed_ticks = self.flags.store_killed_ticks;
         let hour = self.flags.store_hour_nodes;
         let only = clap::ValueEnum::to_possible_value(&only).map(|only| only.get_name().to_owned());
         let command = format!(
             "make bench BENCH='--part store --store-only {} --store-nodes {store_nodes} --store-ticks {store_ticks} \
              --store-peer-nodes {store_peer_nodes} --store-live-nodes {store_live_nodes} \
-             --store-live-ticks {store_live_ticks} --store-hour-nodes {hour}'",
+             --store-live-ticks {store_live_ticks} --store-killed-ticks {store_killed_ticks} \
+             --store-hour-nodes {hour}'",
             only.unwrap_or_default()
         );
         let figure = |(name, unit, value, goal, peer): Row| {
@@ -207,7 +220,7 @@ impl Run {
     /// What a sample and a series cost the peers, hard mix.
     async fn fed_peers(&self) -> anyhow::Result<Vec<(Make, Fed)>> {
         let mut fed = Vec::new();
-        for (make, _) in MAKES {
+        for (make, _) in self.makes() {
             let Some(rival) = Rival::start(make).await? else { continue };
             let fleet = self.fleet(Mix::Hard, self.flags.store_nodes, 20);
             let one = rival.feed(fleet.nodes, fleet.words())?;
@@ -260,7 +273,9 @@ impl Run {
         let percent = constant as f64 * 100.0 / series as f64;
         let mut rows: Vec<Row> = vec![(name, "B", ours, None, None)];
         rows.push(("store.constant_series_percent", "%", percent, None, None));
-        for ((make, about), (ratio, goal)) in MAKES.into_iter().zip([(prometheus, 0.25), (victoria, 0.9)]) {
+        for ((make, about), (ratio, goal)) in
+            self.makes().into_iter().zip([(prometheus, 0.25), (victoria, 0.9)])
+        {
             let Some(rival) = Rival::start(make).await? else { continue };
             let fed = rival.feed(nodes, words()?)?;
             ensure!(fed.samples == samples, "{make:?} was sent {} samples, we took {samples}", fed.samples);
@@ -272,10 +287,15 @@ impl Run {
     }
 
     async fn restart(&self) -> anyhow::Result<Vec<Figure>> {
-        let fleet = self.fleet(Mix::Hard, self.flags.store_live_nodes, self.flags.store_live_ticks);
-        let ours = restart::ours(fleet)?;
+        let Flags { store_live_nodes: nodes, store_live_ticks, store_killed_ticks, .. } = self.flags;
+        // As many as the peers have, for the memory; more of them for the start.
+        let (fleet, full) = (
+            self.fleet(Mix::Hard, nodes, store_killed_ticks),
+            self.fleet(Mix::Hard, nodes, store_live_ticks),
+        );
+        let (ours, ours_full) = (restart::ours(fleet)?, restart::ours(full)?);
         let mut theirs = Vec::new();
-        for (make, about) in MAKES {
+        for (make, about) in self.makes() {
             theirs.extend(restart::theirs(make, fleet).await?.map(|one| (make, about, one)));
         }
         let least = |value: fn(&Restarted) -> f64| {
@@ -286,7 +306,8 @@ impl Run {
         let seconds = |one: &Restarted| one.took.as_secs_f64();
         let mut rows: Vec<Row> = vec![
             ("store.memory_bytes_per_series", "B", memory(&ours), Some(380.0), least(memory)),
-            ("store.restart_s", "s", seconds(&ours), Some(0.5), least(seconds)),
+            ("store.memory_bytes_per_series_full", "B", memory(&ours_full), None, None),
+            ("store.restart_s", "s", seconds(&ours_full), Some(0.5), least(seconds)),
         ];
         if let Some((_, about, one)) = theirs.iter().find(|(make, ..)| *make == Make::Prometheus) {
             let ratio = seconds(&ours) / seconds(one);
@@ -304,11 +325,11 @@ impl Run {
     async fn queries(&self) -> anyhow::Result<Vec<Figure>> {
         let dir = tempfile::tempdir()?;
         let newest = query::newest(self.fleet(Mix::Hard, 1_000, 3), dir.path()).await?;
-        println!("latest of 1000 nodes: {newest:?} ms");
+        println!("latest of 1000 nodes: {newest}");
         let dir = tempfile::tempdir()?;
         let hour =
             query::hour(self.fleet(Mix::Quiet, self.flags.store_hour_nodes, 3_600), dir.path()).await?;
-        println!("an hour of one series: {hour:?} ms");
+        println!("an hour of one series: {hour}");
         let rows = vec![
             ("query.latest_1000_nodes_p99_ms", "ms", newest.p99, Some(5.0), None),
             ("query.hour_of_one_series_p99_ms", "ms", hour.p99, Some(1.0), None),

@@ -42,8 +42,9 @@ pub struct Loaded {
 pub struct Answered {
     /// The samples of the series that it was asked for, as milliseconds and value.
     pub samples: Vec<(i64, f64)>,
-    /// How long opening took.
+    /// How long opening took, and how much processor time.
     pub open_ms: f64,
+    pub open_cpu_ms: f64,
     /// Frames in the logs.
     pub frames: u64,
 }
@@ -95,10 +96,11 @@ fn answer(directory: &Path, wall: &str, node: &str, slot: &str) -> anyhow::Resul
     let begin = SystemClock.now().boot;
     let (store, report) = keeper::open(directory, Arc::new(Standing::at(WallTime(wall.parse()?))))?;
     let open_ms = SystemClock.now().boot.since(begin).as_secs_f64() * 1e3;
+    let open_cpu_ms = keeper::cpu().as_secs_f64() * 1e3;
     let all = (WallTime(0), WallTime(i64::MAX));
     let samples = keeper::read(&store, node.parse()?, &|spec| spec.labels.get("slot") == Some(slot), all);
     let samples = samples.iter().map(|one| (one.at.0 / 1_000_000, one.value)).collect();
-    say(&Answered { samples, open_ms, frames: report.frames })
+    say(&Answered { samples, open_ms, open_cpu_ms, frames: report.frames })
 }
 
 fn say(what: &impl Serialize) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use quorate_aggregator::store::live::Live;
 use quorate_aggregator::store::{Append, Sample, Select};
 use quorate_common::clock::{Clock, SystemClock};
 use quorate_common::model::series::SeriesSpec;
+use quorate_common::model::session::AgentMessage;
 use quorate_common::model::time::{Now, WallTime};
 use quorate_common::rng::SystemRng;
 use rustix::time::{ClockId, clock_gettime};
@@ -161,8 +162,8 @@ pub fn read(
     store.samples(node, &found, from, to).into_iter().next().unwrap_or_default()
 }
 
-fn size(message: &quorate_common::model::session::AgentMessage) -> usize {
-    use quorate_common::model::session::AgentMessage;
+/// About what a message takes until it is on the disk.
+fn size(message: &AgentMessage) -> usize {
     match message {
         AgentMessage::Frame(frame) => frame.cells.len() + frame.groups.len() + 64,
         AgentMessage::Register(register) => {

@@ -1,6 +1,6 @@
 //! Memory of many live series, and how soon a store that was killed in the middle of a window answers again.
 
-use super::child::{Loader, restart};
+use super::child::{self, Loader, restart};
 use super::rival::{Make, Rival};
 use super::words::{Fleet, SECOND};
 use anyhow::ensure;
@@ -27,8 +27,10 @@ pub fn ours(fleet: Fleet) -> anyhow::Result<Restarted> {
     ensure!(loaded.samples == fleet.samples(), "{loaded:?}");
     loader.kill()?;
     let (answered, took) = restart(dir.path(), now, node, SLOT)?;
-    let (open_ms, frames) = (answered.open_ms, answered.frames);
-    println!("store: {loaded:?}; opened {frames} frames in {open_ms:.0} ms, answered after {took:.3?}");
+    let child::Answered { open_ms, open_cpu_ms, frames, .. } = answered;
+    println!(
+        "store: {loaded:?}; opened {frames} frames in {open_ms:.0} ms ({open_cpu_ms:.0} ms of cpu), answered after {took:.3?}"
+    );
     let source = fleet.profile().source(node as u64);
     let expect: Vec<(i64, f64)> =
         (1..=fleet.ticks).map(|tick| (fleet.at(tick).0 / 1_000_000, source.value(SLOT, tick))).collect();

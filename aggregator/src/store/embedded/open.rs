@@ -5,7 +5,6 @@
 //! a chunk file whose seal has others that are not there, while all its log files are. All that is replayed is synced before the store is handed out, for the process before may have died before it did that.
 
 use super::config::Config;
-use super::dictionary::Known;
 use super::engine::{Engine, Parts};
 use super::history::History;
 use super::index::Cover;
@@ -18,7 +17,6 @@ use super::volume::{Contents, Volume, name_of, parse_chunks, parse_index};
 use super::window::Span;
 use super::writer::{CHECKPOINT, Durable, LOG, Left, NAMES, Writer};
 use super::{Embedded, Nodes};
-use crate::store::SeriesId;
 use quorate_common::clock::Clock;
 use quorate_common::disk::{Disk, SystemDisk};
 use quorate_common::journal::parse_name;
@@ -110,17 +108,29 @@ impl Embedded {
     }
 }
 
+/// The histories of all nodes, on as many threads as there are cores: most of it is the hashing of names.
 fn histories(found: HashMap<NodeId, Found>) -> Nodes {
-    let history = |(node, Found { segments, names, floor }): (NodeId, Found)| {
-        let mut history = History::new(node);
-        history.dictionary.forget(floor);
-        let mut names: Vec<(SeriesId, Known)> = names.into_iter().collect();
-        names.sort_by_key(|(id, _)| *id);
-        names.into_iter().for_each(|(id, known)| history.dictionary.restore(id, known));
-        segments.into_iter().for_each(|segment| history.restore(segment));
-        (node, Arc::new(Mutex::new(history)))
-    };
-    found.into_iter().map(history).collect::<HashMap<_, _>>().into()
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let share = found.len().div_ceil(cores).max(1);
+    let mut found = found.into_iter();
+    let shares: Vec<Vec<_>> = (0..cores).map(|_| found.by_ref().take(share).collect()).collect();
+    let made = |share: Vec<_>| share.into_iter().map(history).collect::<Vec<_>>();
+    let all: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || made(share))).collect();
+        let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.flat_map(|made| made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    all.into_iter().collect::<HashMap<_, _>>().into()
+}
+
+fn history((node, found): (NodeId, Found)) -> (NodeId, Arc<Mutex<History>>) {
+    let Found { segments, mut names, floor } = found;
+    let mut history = History::new(node);
+    history.dictionary.forget(floor);
+    names.sort_by_key(|(id, _)| *id);
+    names.into_iter().for_each(|(id, known)| history.dictionary.restore(id, known));
+    segments.into_iter().for_each(|segment| history.restore(segment));
+    (node, Arc::new(Mutex::new(history)))
 }
 
 /// What was found so far.

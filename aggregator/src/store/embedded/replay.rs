@@ -60,7 +60,7 @@ pub struct Replay {
     pub report: Report,
     pool: Arc<Pool>,
     segments: HashMap<NodeId, Vec<Segment>>,
-    names: HashMap<NodeId, HashMap<SeriesId, Known>>,
+    names: HashMap<NodeId, Vec<(SeriesId, Known)>>,
     floors: HashMap<NodeId, SeriesId>,
     entries: HashMap<(NodeId, Epoch), ledgers::Found>,
     ended: HashSet<(NodeId, Epoch)>,
@@ -73,7 +73,8 @@ pub struct Found {
     /// Its segments.
     pub segments: Vec<Segment>,
     /// Its series.
-    pub names: HashMap<SeriesId, Known>,
+    /// As they were found: a number may stand there more than once.
+    pub names: Vec<(SeriesId, Known)>,
     /// Whatever has a lower number is forgotten.
     pub floor: SeriesId,
 }
@@ -218,14 +219,12 @@ impl Replay {
             return;
         }
         for (node, names) in names {
-            names.into_iter().for_each(|(id, known)| self.name(node, id, known));
+            self.names.entry(node).or_default().extend(names);
         }
     }
 
     fn name(&mut self, node: NodeId, id: SeriesId, known: Known) {
-        let names = self.names.entry(node).or_default();
-        let seen = names.get(&id).map_or(known.seen, |old| old.seen.max(known.seen));
-        names.insert(id, Known { seen, ..known });
+        self.names.entry(node).or_default().push((id, known));
     }
 
     fn floor(&mut self, node: NodeId, floor: SeriesId) {
