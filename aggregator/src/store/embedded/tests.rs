@@ -1,5 +1,7 @@
 //! The whole store over a disk that loses power, fails and is damaged, against what was sent.
 
+mod torture;
+
 use super::*;
 use crate::store::Column;
 use quorate_common::cell::{Encoder, Form, FrameHead, GroupId};
@@ -124,6 +126,8 @@ struct Feed {
     encoder: Encoder,
     decoder: Decoder,
     row: Vec<i64>,
+    /// Seconds before the first frame.
+    shift: i64,
 }
 
 fn spec(n: u32) -> SeriesSpec {
@@ -139,7 +143,7 @@ impl Feed {
     fn on(store: &Embedded, (node, lane): (i64, Lane), order: u64) -> Feed {
         let (encoder, decoder) = (Encoder::new(), Decoder::new(1_000, 10));
         let epoch = Epoch { order, nonce: 9 };
-        let mut feed = Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new() };
+        let mut feed = Feed { node: NodeId(node), lane, epoch, encoder, decoder, row: Vec::new(), shift: 0 };
         store.begin(feed.node, lane);
         feed.register(store, 1..SERIES + 1);
         feed
@@ -157,9 +161,9 @@ impl Feed {
         store.register(self.node, self.lane, &NewColumns { group, window, first, columns });
     }
 
-    /// Frame `seq` of second `seq`.
+    /// Frame `seq`, of second `seq` if the feed is not shifted.
     fn frame(&mut self, store: &Embedded, seq: u64) {
-        let second = seq.cast_signed();
+        let second = seq.cast_signed() + self.shift;
         self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n);
         let frame = self.encoder.encode(seq, Window::Short, &[0], &self.row, false).unwrap();
         let head = FrameHead { seq, predecessor: frame.predecessor, window: Window::Short };
