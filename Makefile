@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test promqltest bench fuzz faults swarm tidy documents lint fmt clean
+.PHONY: help build demo test promqltest torture bench fuzz faults swarm tidy documents lint fmt clean
 
 help: ## Lists these commands
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -20,6 +20,9 @@ test: ## Installs what the tests need and runs all of them
 promqltest: ## Judges our PromQL by the cases of Prometheus, and says how many pass
 	@cargo test --quiet --locked -p quorate-tests --test promql all_files_together -- --nocapture \
 		| grep -E '^(promqltest:|SKIPPED|test result: FAILED)'
+
+torture: ## Kills processes, cuts power, fills and damages disks, and ends with one line a promise; as root
+	@.ci/torture
 
 bench: ## Measures the figures into target/bench/results.json; flags in BENCH
 	cargo build --release --locked -p quorate-tests --bin bench --bin agent --bin aggregator

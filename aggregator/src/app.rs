@@ -10,6 +10,7 @@ mod reload;
 mod restore;
 mod status;
 mod upkeep;
+mod wire;
 
 use crate::agents::Agents;
 use crate::cli::{Cli, Command, Common, Init, Run};
@@ -20,15 +21,8 @@ use crate::identity::generation::grace;
 use crate::identity::init::{self, StatePaths};
 use crate::identity::registry::Registry;
 use crate::judge;
-use crate::limit::{Bound, Limits, Refusals, Slots};
-use crate::receive::service::Ingest;
-use crate::serve::admin::Admin;
-use crate::serve::backup::Backups;
-use crate::serve::cluster::Clusters;
+use crate::limit::{Bound, Limits};
 use crate::serve::diagnostic::Configuration;
-use crate::serve::query::Queries;
-use crate::serve::range::Ranges;
-use crate::store::live::Live as Newest;
 use doors::{Doors, Services};
 use history::History;
 use quorate_common::clock::{Clock, SlewedClock, SystemClock};
@@ -36,7 +30,7 @@ use quorate_common::config::{Environment, load};
 use quorate_common::lock::StateLock;
 use quorate_common::model::cluster::Snapshot;
 use quorate_common::model::time::WallTime;
-use quorate_common::notify::{Notifier, Progress, Pulse};
+use quorate_common::notify::{Notifier, Progress};
 use quorate_common::program::{Failure, raise_descriptors};
 use quorate_common::shutdown::Shutdown;
 use quorate_common::telemetry::Telling;
@@ -47,7 +41,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use wire::Parts;
 
 /// How long stopping may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
@@ -226,87 +221,14 @@ async fn build(
     let doors = Doors::open(&config, &paths, started).await.map_err(|error| Failure::failed(&error))?;
     let settings = Settings::new(config, files, telling, started);
     let history = History::open(&paths.history, settings.config.history, own).await?;
-    let (live, store) = (Arc::new(Newest::default()), history.store.clone());
-    let gaps = gap::open(&registry, store.clone(), clock.now().wall).await?;
-    let (agents, agents_task) = Agents::new(store.clone(), gaps);
-    let (observations, inbox) = mpsc::channel(judge::OBSERVATIONS_MAX);
-    let (publish, snapshots) = watch::channel(Arc::new(Snapshot::empty()));
-    let inputs = judge::Inputs {
-        config: settings.evaluate.subscribe(),
-        observations: inbox,
-        roster: registry.roster(),
-        live: live.clone(),
-        clock: clock.clone(),
-        pulse: Pulse::default(),
-    };
-    let (limits, refusals) = (settings.limits.subscribe(), Refusals::new(clock.clone()));
-    let services = Services {
-        ingest: Ingest {
-            name: doors.name(),
-            limits: limits.clone(),
-            refusals: refusals.clone(),
-            live: live.clone(),
-            store: store.clone(),
-            agents: agents.clone(),
-            observations,
-            clock: clock.clone(),
-            shutdown: shutdown.clone(),
-        },
-        clusters: Clusters {
-            snapshots: snapshots.clone(),
-            registry: registry.clone(),
-            live: live.clone(),
-            store: store.clone(),
-            agents: agents.clone(),
-            clock: clock.clone(),
-            limits: limits.clone(),
-            watchers: Slots::default(),
-            refusals: refusals.clone(),
-            shutdown: shutdown.clone(),
-        },
-        queries: Queries {
-            snapshots,
-            live: live.clone(),
-            store: store.clone(),
-            agents: agents.clone(),
-            clock: clock.clone(),
-            ranges: Ranges::new(limits.clone(), shutdown.clone(), registry.clone()),
-        },
-        admin: Admin {
-            registry: registry.clone(),
-            enrolment_addresses: doors.advertised.enrol(),
-            authority: doors.authority(),
-            agents,
-            live,
-            store: store.clone(),
-            backups: Backups {
-                paths,
-                name: doors.name(),
-                store: store.clone(),
-                limits: limits.clone(),
-                slots: Slots::default(),
-                shutdown: shutdown.clone(),
-            },
-            clock: wall.clone(),
-        },
-        limits,
-        refusals,
-        configuration: settings.shown.subscribe(),
-        registry,
-        clock: wall.clone(),
-    };
+    let gaps = gap::open(&registry, history.store.clone(), clock.now().wall).await?;
+    let (agents, agents_task) = Agents::new(history.store.clone(), gaps);
+    let parts =
+        Parts { paths, registry, agents, store: history.store.clone(), own: clock, wall: wall.clone() };
+    let (services, judge) = parts.wire(&doors, &settings, shutdown);
     tracing::info!(limits = %line(&settings.config.limits), "limits");
     let agents = Box::pin(agents_task);
-    Ok(Aggregator {
-        doors,
-        services,
-        judge: (inputs, publish),
-        settings,
-        agents,
-        history,
-        clock: wall,
-        _lock: lock,
-    })
+    Ok(Aggregator { doors, services, judge, settings, agents, history, clock: wall, _lock: lock })
 }
 
 /// All limits in one line: `door.connections_max=20000 …`.

@@ -34,7 +34,7 @@ use quorate_tests::recording::{Player, Reader};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 const NODE: &str = "outage";
@@ -118,7 +118,7 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
     let journal_bytes = size(directory.path())?;
     let shutdown = Shutdown::new();
     let before = resident()?;
-    let begun = Instant::now();
+    let begun = SystemClock.now().boot;
     let (keeper, feeding) = live(plan, directory.path(), (&server, tls), &shutdown).await?;
     let mut shown = keeper.shown();
     let mut filled = Box::pin(shown.wait_for(|shown| shown.is_there && !shown.is_due && shown.pieces < 3));
@@ -130,11 +130,11 @@ pub async fn measure(plan: &Plan) -> anyhow::Result<Outcome> {
             _ = look.tick() => {
                 stale_max = stale_max.max(age(&server).await?.unwrap_or_default());
                 memory_bytes = memory_bytes.max(resident()?.saturating_sub(before));
-                ensure!(begun.elapsed() < FILLED_MAX, "not filled after {FILLED_MAX:?}");
+                ensure!(SystemClock.now().boot.since(begun) < FILLED_MAX, "not filled after {FILLED_MAX:?}");
             }
         }
     }
-    let filled_in = begun.elapsed();
+    let filled_in = SystemClock.now().boot.since(begun);
     let delivery = server.delivery(NODE).await?;
     ensure!(delivery.dropped_by_cause.is_empty(), "samples were lost: {delivery:?}");
     ensure!(delivery.stored >= samples, "{samples} were collected: {delivery:?}");

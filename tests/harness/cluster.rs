@@ -71,29 +71,37 @@ impl Cluster {
         Cluster::configured(programs, &[], None).await
     }
 
+    /// The same with an aggregator whose state lies in this directory, of a file system of its own.
+    pub async fn start_in(programs: Programs, state: &Path) -> Cluster {
+        Cluster::begin(programs, LOOPBACK, (&[], None, Some(state))).await
+    }
+
     /// The same with some variables in the aggregator's environment.
     pub async fn start_with(programs: Programs, variables: &[(&str, &str)]) -> Cluster {
-        Cluster::begin(programs, LOOPBACK, (variables, None)).await
+        Cluster::begin(programs, LOOPBACK, (variables, None, None)).await
     }
 
     /// The same with a configuration file, too, which [`Cluster::configure`] writes anew.
     pub async fn configured(programs: Programs, variables: &[(&str, &str)], config: Option<&str>) -> Cluster {
-        Cluster::begin(programs, LOOPBACK, (variables, config)).await
+        Cluster::begin(programs, LOOPBACK, (variables, config, None)).await
     }
 
     /// The same with an aggregator that listens on this address.
     pub async fn start_at(programs: Programs, address: &str, variables: &[(&str, &str)]) -> Cluster {
-        Cluster::begin(programs, address, (variables, None)).await
+        Cluster::begin(programs, address, (variables, None, None)).await
     }
 
     async fn begin(
         programs: Programs,
         address: &str,
-        (variables, config): (&[(&str, &str)], Option<&str>),
+        (variables, config, place): (&[(&str, &str)], Option<&str>, Option<&Path>),
     ) -> Cluster {
         let mode = std::fs::Permissions::from_mode(0o700);
         let dir = tempfile::Builder::new().prefix("quorate-test-").permissions(mode).tempdir().unwrap();
         let state = dir.path().join("aggregator");
+        if let Some(place) = place {
+            std::os::unix::fs::symlink(place, &state).unwrap();
+        }
         let init = ["init", "--address", address, "--dir"].map(OsStr::new);
         let init = [&init, &[state.as_os_str()][..]].concat();
         let ended = Process::run(dir.path(), "init", &programs.aggregator, &init).await;

@@ -103,7 +103,8 @@ impl Stretch {
         match message {
             AgentMessage::Register(register) => {
                 self.intake.retire(&register.retire)?;
-                register.groups.iter().try_for_each(|group| Ok(drop(self.intake.register(group)?)))
+                register.groups.iter().try_for_each(|group| self.intake.register(group).map(drop))?;
+                Ok(())
             }
             AgentMessage::Frame(frame) => {
                 let at = self.aligned(&frame);

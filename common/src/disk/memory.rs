@@ -52,6 +52,16 @@ impl MemoryDisk {
         self.state().faults.push(fault);
     }
 
+    /// Failures that have not come yet.
+    pub fn pending(&self) -> usize {
+        self.state().faults.len()
+    }
+
+    /// Takes back all failures that have not come yet.
+    pub fn heal(&self) {
+        self.state().faults.clear();
+    }
+
     /// Limits the bytes of all files together; `None` for no limit.
     pub fn limit(&self, bytes_max: Option<u64>) {
         self.state().bytes_max = bytes_max;

@@ -128,6 +128,8 @@ impl Agent {
                     return Ok(());
                 }
             };
+            self.standing.durable.store(self.machine.durable(), Relaxed);
+            self.standing.forgotten.store(self.machine.forgotten(), Relaxed);
             let now = now().boot;
             match heard {
                 None => self.machine.check(now)?,

@@ -17,6 +17,9 @@ use quorate_common::model::session::{Ack, AgentMessage, AggregatorMessage, Reque
 use quorate_common::model::time::{BootTime, Now, WallTime};
 use std::time::Duration;
 
+/// What was received is durable this soon, or comes again in another session. A real agent sends it beside the session.
+const DURABLE_DEADLINE: Duration = Duration::from_secs(15);
+
 /// What a message of the aggregator means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -39,6 +42,9 @@ pub enum MachineError {
     /// Nothing was acknowledged in time.
     #[error("no acknowledgement for {} s", ACK_DEADLINE.as_secs())]
     Silent,
+    /// What was received does not become durable.
+    #[error("nothing becomes durable for {} s", DURABLE_DEADLINE.as_secs())]
+    Stuck,
     /// A frame could not be made.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -68,10 +74,15 @@ pub struct Machine {
     sent: u64,
     /// The newest tick that was ever sent.
     newest_sent: u64,
+    /// All ticks up to this one were said to be durable.
+    durable: u64,
+    forgotten: u64,
     overflowed: u64,
     echo: u64,
     received: u64,
     waiting_since: Option<BootTime>,
+    /// When something became durable, or nothing was left to.
+    progress_at: BootTime,
 }
 
 impl Machine {
@@ -86,10 +97,13 @@ impl Machine {
             oldest: 1,
             sent: 0,
             newest_sent: 0,
+            durable: 0,
+            forgotten: 0,
             overflowed: 0,
             echo: 0,
             received: 0,
             waiting_since: None,
+            progress_at: first.boot,
         }
     }
 
@@ -116,15 +130,20 @@ impl Machine {
     pub fn receive(&mut self, message: &AggregatorMessage, now: BootTime) -> Result<Heard, MachineError> {
         match (self.phase, message) {
             (Phase::Greeting, AggregatorMessage::Welcome(Welcome { durable, above, .. })) => {
+                // What was durable once is durable for ever.
+                self.forgotten += self.durable.saturating_sub(*durable);
                 self.release(*durable, above);
                 self.phase = Phase::Unregistered;
                 self.sent = self.oldest - 1;
-                self.waiting_since = None;
+                (self.waiting_since, self.progress_at) = (None, now);
                 Ok(Heard::Welcome)
             }
             (_, AggregatorMessage::Welcome(_)) => Err(MachineError::OutOfTurn("a welcome")),
             (Phase::Greeting | Phase::Closed, _) => Err(MachineError::OutOfTurn("a message")),
             (_, AggregatorMessage::Ack(Ack { echo, received, durable, above })) => {
+                if *durable > self.durable || self.oldest > self.sent {
+                    self.progress_at = now;
+                }
                 self.release(*durable, above);
                 self.echo = *echo;
                 self.received = self.received.max(*received);
@@ -166,13 +185,19 @@ impl Machine {
         }
     }
 
-    /// Whether the aggregator has been silent for too long.
+    /// Whether the aggregator has been silent, or its disk has failed, for too long.
     ///
     /// # Errors
-    /// [`MachineError::Silent`].
+    /// [`MachineError::Silent`] and [`MachineError::Stuck`].
     pub fn check(&self, now: BootTime) -> Result<(), MachineError> {
         match self.waiting_since {
             Some(since) if now.since(since) >= ACK_DEADLINE => Err(MachineError::Silent),
+            _ if self.phase == Phase::Live
+                && self.oldest <= self.sent
+                && now.since(self.progress_at) >= DURABLE_DEADLINE =>
+            {
+                Err(MachineError::Stuck)
+            }
             _ => Ok(()),
         }
     }
@@ -195,6 +220,16 @@ impl Machine {
     /// Ticks that were pushed out before they were durable.
     pub fn overflowed(&self) -> u64 {
         self.overflowed
+    }
+
+    /// All ticks up to this one were said to be durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    /// Ticks that were said to be durable, and were not when the next session began.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Samples of each frame.
@@ -226,6 +261,7 @@ impl Machine {
     }
 
     fn release(&mut self, durable: u64, above: &[SeqRange]) {
+        self.durable = self.durable.max(durable);
         let known =
             |seq| seq <= durable || above.iter().any(|range| (range.first..=range.last).contains(&seq));
         // Nobody can know what was never sent.
@@ -356,5 +392,32 @@ mod tests {
         assert_eq!(frames[0].echo, 1);
         assert!(machine.check(at(19)).is_ok() && machine.check(at(20)).is_err());
         assert!(machine.receive(&welcome(0), at(20)).is_err(), "one welcome a session");
+    }
+
+    #[test]
+    fn begins_anew_when_nothing_becomes_durable() {
+        let mut machine = machine();
+        live(&mut machine, 0, 0);
+        for second in 1..=14 {
+            all_due(&mut machine, second);
+            machine.receive(&ack(second, second + 1, 0), at(second)).unwrap();
+            assert!(machine.check(at(second)).is_ok(), "{second}");
+        }
+        assert!(matches!(machine.check(at(15)), Err(MachineError::Stuck)));
+        machine.receive(&ack(15, 15, 1), at(15)).unwrap();
+        assert!(machine.check(at(16)).is_ok());
+    }
+
+    #[test]
+    fn notices_what_an_aggregator_forgot() {
+        let mut machine = machine();
+        live(&mut machine, 4, 0);
+        machine.receive(&ack(1, 5, 4), at(4)).unwrap();
+        machine.end();
+        live(&mut machine, 5, 4);
+        assert_eq!((machine.durable(), machine.forgotten()), (4, 0));
+        machine.end();
+        live(&mut machine, 6, 1);
+        assert_eq!((machine.durable(), machine.forgotten()), (4, 3));
     }
 }

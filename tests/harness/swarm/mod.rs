@@ -89,6 +89,16 @@ impl Member {
         self.standing.acknowledged.load(Relaxed)
     }
 
+    /// All ticks up to this one were said to be durable.
+    pub fn durable(&self) -> u64 {
+        self.standing.durable.load(Relaxed)
+    }
+
+    /// Ticks that were said to be durable, and were not when a later session began.
+    pub fn forgotten(&self) -> u64 {
+        self.standing.forgotten.load(Relaxed)
+    }
+
     /// Ticks that were never sent, because too many waited.
     pub fn overflowed(&self) -> u64 {
         self.standing.overflowed.load(Relaxed)
@@ -104,6 +114,8 @@ impl Member {
 struct Standing {
     sent: AtomicU64,
     acknowledged: AtomicU64,
+    durable: AtomicU64,
+    forgotten: AtomicU64,
     overflowed: AtomicU64,
     last_word: Mutex<String>,
 }

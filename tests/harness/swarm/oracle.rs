@@ -84,8 +84,8 @@ impl Oracle {
         for (at, value) in kept {
             let tick = self.tick(member, *at)?;
             let (first, last) = ticks.unwrap_or((tick, tick - 1));
-            ensure!(tick == last + 1, "tick {tick} follows tick {last}");
             let sent = source.value(slot, tick);
+            ensure!(tick == last + 1, "tick {tick} ({value} at {at}, sent {sent}) follows tick {last}");
             ensure!(*value == sent, "tick {tick} is {value}, sent {sent}");
             ticks = Some((first, tick));
         }

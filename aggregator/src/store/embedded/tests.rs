@@ -1,5 +1,7 @@
 //! The whole store over a disk that loses power, fails and is damaged, against what was sent.
 
+mod torture;
+
 use super::volume::Contents;
 use super::*;
 use crate::store::Column;
@@ -134,6 +136,8 @@ struct Feed {
     groups: Vec<GroupId>,
     /// Values begin again from here.
     modulo: i64,
+    /// Seconds before the first frame.
+    shift: i64,
 }
 
 fn spec(n: u32) -> SeriesSpec {
@@ -158,6 +162,7 @@ impl Feed {
             row: Vec::new(),
             groups: Vec::new(),
             modulo: i64::MAX,
+            shift: 0,
         };
         store.begin(feed.node, lane);
         feed.register(store, 1..SERIES + 1);
@@ -188,9 +193,9 @@ impl Feed {
         store.register(self.node, self.lane, &NewColumns { group, window, class, first, columns });
     }
 
-    /// Frame `seq` of second `seq`.
+    /// Frame `seq`, of second `seq` if the feed is not shifted.
     fn frame(&mut self, store: &Embedded, seq: u64) {
-        let second = seq.cast_signed();
+        let second = seq.cast_signed() + self.shift;
         self.row.iter_mut().zip(1..).for_each(|(cell, n)| *cell = second * n % self.modulo);
         let frame = self.encoder.encode(seq, Window::Short, &self.groups, &self.row, false).unwrap();
         let head = FrameHead { seq, predecessor: frame.predecessor, window: Window::Short };
