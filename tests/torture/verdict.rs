@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 /// Whether the whole is to be tried.
+#[allow(clippy::disallowed_methods, reason = "the one variable by which `make torture` asks for all of it")]
 pub fn is_long() -> bool {
     std::env::var_os("QUORATE_TORTURE").is_some()
 }

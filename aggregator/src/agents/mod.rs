@@ -9,13 +9,12 @@ pub mod gap;
 mod question;
 mod swap;
 
-pub use question::{Question, Questions};
+pub use question::{AskError, Question, Questions};
 pub use swap::Arrival;
 
 use crate::store::Append;
 use delivery::Delivery;
 use gap::Gaps;
-use quorate_common::error::Kind;
 use quorate_common::model::node::{NodeId, NodeName};
 use quorate_common::model::session::{AggregatorMessage, Request, Response, ResponseBody};
 use std::collections::HashMap;
@@ -41,38 +40,6 @@ const PARTS_MAX: usize = 1024;
 /// Whoever asked gives up at the deadline, and says so. Letting go of the question at the same moment could be
 /// first, and would look as if the program stopped.
 const ABANDON_AFTER: Duration = Duration::from_secs(1);
-
-/// Why a question has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// The node has no session.
-    #[error("node `{0}` has no session")]
-    Away(NodeName),
-    /// Too many questions wait already.
-    #[error("too many requests wait for node `{0}`")]
-    Busy(NodeName),
-    /// The answer did not come in time.
-    #[error("node `{0}` did not answer in {1:?}")]
-    Late(NodeName, Duration),
-    /// The agent could not do it.
-    #[error("node `{0}`: {1}")]
-    Failed(NodeName, String),
-    /// The aggregator is stopping.
-    #[error("the aggregator is stopping")]
-    Stopping,
-}
-
-impl AskError {
-    /// What kind of failure this is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            AskError::Away(_) | AskError::Stopping => Kind::Unavailable,
-            AskError::Busy(_) => Kind::Exhausted,
-            AskError::Late(..) => Kind::Timeout,
-            AskError::Failed(..) => Kind::Internal,
-        }
-    }
-}
 
 /// A session's place among the others.
 #[derive(Debug)]

@@ -1,7 +1,42 @@
 //! What is asked of a node, and the queue of it in front of a session.
 
+use quorate_common::error::Kind;
+use quorate_common::model::node::NodeName;
 use quorate_common::model::session::{AggregatorMessage, Rate, RecorderRange, RequestKind};
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The node has no session.
+    #[error("node `{0}` has no session")]
+    Away(NodeName),
+    /// Too many questions wait already.
+    #[error("too many requests wait for node `{0}`")]
+    Busy(NodeName),
+    /// The answer did not come in time.
+    #[error("node `{0}` did not answer in {1:?}")]
+    Late(NodeName, Duration),
+    /// The agent could not do it.
+    #[error("node `{0}`: {1}")]
+    Failed(NodeName, String),
+    /// The aggregator is stopping.
+    #[error("the aggregator is stopping")]
+    Stopping,
+}
+
+impl AskError {
+    /// What kind of failure this is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            AskError::Away(_) | AskError::Stopping => Kind::Unavailable,
+            AskError::Busy(_) => Kind::Exhausted,
+            AskError::Late(..) => Kind::Timeout,
+            AskError::Failed(..) => Kind::Internal,
+        }
+    }
+}
 
 /// What is asked of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
