@@ -26,12 +26,6 @@ async fn a_full_disk_costs_nothing_once_there_is_room() {
     full("a_full_disk_costs_nothing_once_there_is_room", "size=64m,mode=700", fill_bytes).await;
 }
 
-#[tokio::test]
-async fn a_disk_without_inodes_costs_nothing_once_there_are_some() {
-    let name = "a_disk_without_inodes_costs_nothing_once_there_are_some";
-    full(name, "size=64m,nr_inodes=300,mode=700", fill_inodes).await;
-}
-
 #[allow(clippy::print_stdout, reason = "a test that skips itself says so")]
 async fn full(test: &str, options: &str, fill: fn(&Path)) {
     let volume = match Volume::tmpfs(options) {
@@ -109,8 +103,4 @@ fn fill_bytes(filler: &Path) {
     for bytes in [1 << 20, 4_096, 1] {
         while file.write_all(&vec![b'x'; bytes]).is_ok() {}
     }
-}
-
-fn fill_inodes(filler: &Path) {
-    (0_u32..).find(|at| File::create(filler.join(at.to_string())).is_err());
 }

@@ -11,7 +11,6 @@ use crate::query::series::Source;
 use crate::store::Select;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
-use quorate_common::error::Kind;
 use quorate_common::model::cluster::{NodeVerdict, Snapshot};
 use quorate_common::model::component::ComponentHealth;
 use quorate_common::model::node::{Health, Liveness, NodeId};
@@ -23,10 +22,13 @@ use quorate_proto::{status, v1};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+/// How long the count of gaps may take.
+const COUNT_MAX: Duration = Duration::from_millis(250);
 /// Nodes on one page.
 const PAGE_MAX: usize = 1000;
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
@@ -76,11 +78,12 @@ impl Clusters {
         })
     }
 
-    async fn gaps_of_day(&self, node: NodeId, now: WallTime) -> Result<u32, Status> {
+    /// `None` if the registry cannot say so soon: nobody waits for its disk to hear how a node does.
+    async fn gaps_of_day(&self, node: NodeId, now: WallTime) -> Option<u32> {
         let from = WallTime(now.0.saturating_sub(DAY_NS));
         let filter = GapFilter { node: Some(node), from, to: now };
-        let count = self.registry.count_gaps(filter).await;
-        Ok(u32::try_from(count.map_err(|error| status::of(Kind::Internal, &error))?).unwrap_or(u32::MAX))
+        let count = tokio::time::timeout(COUNT_MAX, self.registry.count_gaps(filter)).await.ok()?.ok()?;
+        Some(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     fn components(&self, node: &NodeVerdict) -> Vec<ComponentHealth> {
@@ -169,7 +172,7 @@ impl ClusterService for Clusters {
             series: u32::try_from(series).unwrap_or(u32::MAX),
         });
         let identity = self.identity(&name);
-        let gaps_of_day = self.gaps_of_day(node.member.id, now).await?;
+        let gaps_of_day = self.gaps_of_day(node.member.id, now).await;
         let node = Some(node.into());
         let answer = v1::GetNodeResponse { node, components, resources, delivery, identity, gaps_of_day };
         Ok(Response::new(answer))

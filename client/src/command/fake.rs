@@ -292,7 +292,7 @@ impl ClusterService for Fake {
                 revoked: None,
                 frozen: (name == "n3").then(|| at(60)).flatten(),
             }),
-            gaps_of_day: 3,
+            gaps_of_day: Some(3),
         }))
     }
 

@@ -77,8 +77,8 @@ fn draw(detail: &NodeDetail, now: Option<Stamp>, marks: Marks) -> Vec<Text> {
     if let Some(delivery) = &detail.delivery {
         lines.extend(samples(delivery));
     }
-    if detail.gaps_of_day > 0 {
-        let text = format!("{} in the last 24 h, see `quorate gaps`", detail.gaps_of_day);
+    if let Some(gaps) = detail.gaps_of_day.filter(|gaps| *gaps > 0) {
+        let text = format!("{gaps} in the last 24 h, see `quorate gaps`");
         lines.push(field("gaps").with(Style::Plain, text));
     }
     if !detail.resources.is_empty() {

@@ -52,7 +52,7 @@ pub struct NodeDetail {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<NodeIdentity>,
     /// Gaps of the last 24 hours.
-    pub gaps_of_day: u32,
+    pub gaps_of_day: Option<u32>,
 }
 
 /// The keys and certificates of a node.

@@ -49,7 +49,7 @@ impl Oracle {
         let delivery = self.delivery(&member.name).await?;
         let (mut ticks, mut values) = (None, 0);
         for &slot in slots {
-            let kept = self.history(&member.name, slot).await?;
+            let kept = self.history(member, slot).await?;
             values += kept.len() as u64;
             let found =
                 self.compare(member, slot, &kept).with_context(|| format!("{} slot {slot}", member.name))?;
@@ -101,8 +101,13 @@ impl Oracle {
         Ok((after / interval).cast_unsigned() + 1)
     }
 
-    async fn history(&self, name: &str, slot: usize) -> anyhow::Result<Vec<(WallTime, f64)>> {
-        let selector = format!("{{node=\"{name}\",slot=\"{slot}\"}}");
+    /// What is kept of a series since the member began: others of its name may have been there before.
+    async fn history(&self, member: &Member, slot: usize) -> anyhow::Result<Vec<(WallTime, f64)>> {
+        let name = &member.name;
+        let specs = self.profile.layout.specs()?;
+        let metric = &specs.get(slot).context("there is no such slot")?.metric.name;
+        let selector = format!("{metric}{{node=\"{name}\",slot=\"{slot}\"}}");
+        let begin = member.first.wall.0 - i64::from(self.profile.interval_ms) * 500_000;
         let request = v1::QueryRecentRequest { selector, seconds: SECONDS, limit: 2 };
         let mut client =
             QueryServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
@@ -114,6 +119,7 @@ impl Oracle {
                 let at = sample.timestamp.context("a sample has no time")?;
                 Ok((WallTime(at.seconds * 1_000_000_000 + i64::from(at.nanos)), sample.value))
             })
+            .filter(|sample| sample.as_ref().map_or(true, |(at, _)| at.0 >= begin))
             .collect()
     }
 }

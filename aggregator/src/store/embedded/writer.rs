@@ -153,7 +153,7 @@ impl Writer {
     pub fn release(&mut self, numbers: &[FileNumber]) -> Result<(), JournalError> {
         let mut journal = self.begin(CHECKPOINT);
         journal.sync()?;
-        let mut old = std::mem::replace(&mut self.checkpoints, vec![journal.path().to_owned()]);
+        let mut old = std::mem::replace(&mut self.checkpoints, begun(&journal).collect());
         for number in numbers {
             self.open.remove(number);
             old.extend(self.paths.remove(number).map(|(_, path)| path));
@@ -202,7 +202,7 @@ impl Writer {
     }
 
     fn use_names(&mut self, journals: [Journal; 2]) {
-        self.old_names.extend(journals.iter().map(|journal| journal.path().to_owned()));
+        self.old_names.extend(journals.iter().flat_map(begun));
         self.names = Some(journals);
     }
 
@@ -251,6 +251,11 @@ impl Writer {
             self.disk.remove(journal.path()).ok();
         }
     }
+}
+
+/// Where a journal lies, if it lies anywhere: one without records has no file.
+fn begun(journal: &Journal) -> impl Iterator<Item = PathBuf> {
+    (journal.bytes() > 0).then(|| journal.path().to_owned()).into_iter()
 }
 
 fn push_names(journals: &mut [Journal; 2], records: &[u8]) -> Result<(), JournalError> {
