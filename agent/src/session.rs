@@ -114,6 +114,8 @@ pub struct Session {
     stretch: Stretch,
     /// Whether anything was registered.
     has_begun: bool,
+    /// A frame was sent.
+    has_sent: bool,
     /// Number of the last tick that was sent or that the aggregator had already.
     sent: u64,
     echo: u64,
@@ -140,6 +142,7 @@ impl Session {
             is_backed: holding.is_backed,
             stretch: Stretch::default(),
             has_begun: false,
+            has_sent: false,
             sent: 0,
             echo: 0,
             waiting_since: Some(now.boot),
@@ -196,12 +199,13 @@ impl Session {
         }
         for tick in spool.after(self.sent) {
             let next = self.sent + 1;
-            if tick.seq > next {
+            // Before the first nothing is missing: what is not in memory then is acknowledged, or the journal's to send.
+            if self.has_sent && tick.seq > next {
                 return Err(SessionError::Behind { first: next, last: tick.seq - 1 });
             }
             let encoded = self.stretch.tick(tick, self.echo, &mut messages);
             encoded.map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
-            self.sent = tick.seq;
+            (self.sent, self.has_sent) = (tick.seq, true);
             self.waiting_since.get_or_insert(now.boot);
         }
         Ok(messages)
@@ -344,6 +348,16 @@ mod tests {
         let said: Vec<String> = messages.iter().map(said).collect();
         let expect = ["[(0, 1)] []", "[0, 2]", "[] [0]", "[]", "[(1, 1)] []", "[1, 6]", "[1, 2]"];
         assert_eq!(said, expect);
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_it_began_is_not_missed() {
+        let mut spool = spool(4);
+        let mut session = live(&mut spool, 4);
+        assert_eq!(spool.bounds(), None);
+        session.due(&spool, at(4)).unwrap();
+        spool.push(tick(5));
+        assert!(session.due(&spool, at(5)).is_ok());
     }
 
     #[test]
