@@ -67,6 +67,8 @@ struct Inner {
     offsets: BTreeMap<[u8; 16], (Offset, i64)>,
 }
 
+/// Boots whose offset is remembered: an agent that names ever new ones must not fill the memory.
+const BOOTS_MAX: usize = 16;
 /// An offset that has changed by so much is written down again.
 const NOTED_NS: i64 = 20_000_000;
 
@@ -184,6 +186,9 @@ impl Delivery {
         let measured = now.wall.0.saturating_sub_unsigned(boot_ns);
         self.with(|inner| {
             let is_new = !inner.offsets.contains_key(&boot_id);
+            if is_new && inner.offsets.len() >= BOOTS_MAX {
+                inner.offsets.clear();
+            }
             let new = || (Offset::measured(measured, boot_ns, now.boot), measured);
             let (offset, noted) = inner.offsets.entry(boot_id).or_insert_with(new);
             if is_greeting {
@@ -456,6 +461,17 @@ mod tests {
             Ok(Arrival::Known),
             "an epoch that nobody holds has ended: what comes of it is known"
         );
+    }
+
+    #[test]
+    fn ever_new_boots_do_not_fill_the_memory() {
+        let delivery = delivery();
+        let now = Now { boot: BootTime(0), wall: WallTime(1_000) };
+        for boot in 0..1_000_u128 {
+            delivery.greet(boot.to_le_bytes(), 100, now);
+        }
+        assert!(delivery.with(|inner| inner.offsets.len()) <= BOOTS_MAX);
+        assert_eq!(delivery.known_offset(999_u128.to_le_bytes()), Some(900), "the newest is there");
     }
 
     #[test]
