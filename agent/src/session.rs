@@ -112,10 +112,8 @@ pub struct Session {
     phase: Phase,
     is_backed: bool,
     stretch: Stretch,
-    /// Whether anything was registered.
+    /// Whether anything was registered, which is when there is a first tick to send.
     has_begun: bool,
-    /// A frame was sent.
-    has_sent: bool,
     /// Number of the last tick that was sent or that the aggregator had already.
     sent: u64,
     echo: u64,
@@ -142,7 +140,6 @@ impl Session {
             is_backed: holding.is_backed,
             stretch: Stretch::default(),
             has_begun: false,
-            has_sent: false,
             sent: 0,
             echo: 0,
             waiting_since: Some(now.boot),
@@ -194,21 +191,28 @@ impl Session {
         if self.phase != Phase::Live {
             return Ok(messages);
         }
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.stretch.begin(&spool.registered(self.sent), &mut messages);
-        }
+        self.register(spool, &mut messages);
         for tick in spool.after(self.sent) {
             let next = self.sent + 1;
-            // Before the first nothing is missing: what is not in memory then is acknowledged, or the journal's to send.
-            if self.has_sent && tick.seq > next {
+            if tick.seq > next {
                 return Err(SessionError::Behind { first: next, last: tick.seq - 1 });
             }
             let encoded = self.stretch.tick(tick, self.echo, &mut messages);
             encoded.map_err(|source| SessionError::Encode { seq: tick.seq, source })?;
-            (self.sent, self.has_sent) = (tick.seq, true);
+            self.sent = tick.seq;
             self.waiting_since.get_or_insert(now.boot);
         }
         Ok(messages)
+    }
+
+    /// Registers, once, what is registered when the first tick begins. What is not in memory before it is acknowledged,
+    /// or the journal's to send.
+    fn register(&mut self, spool: &Spool, messages: &mut Vec<AgentMessage>) {
+        let first = spool.after(self.sent).next().filter(|_| !self.has_begun);
+        let Some(first) = first else { return };
+        self.sent = first.seq - 1;
+        self.stretch.begin(&spool.registered(self.sent), messages);
+        self.has_begun = true;
     }
 
     /// Says whether the aggregator has been silent for too long.
@@ -358,6 +362,18 @@ mod tests {
         session.due(&spool, at(4)).unwrap();
         spool.push(tick(5));
         assert!(session.due(&spool, at(5)).is_ok());
+    }
+
+    #[test]
+    fn what_left_the_memory_before_it_began_is_registered() {
+        let mut spool = spool(0);
+        let mut session = live(&mut spool, 0);
+        assert_eq!(session.due(&spool, at(0)).unwrap(), [], "nothing is registered before there is a tick");
+        spool.push(tick(1));
+        spool.acknowledge(1, &[]);
+        spool.push(tick(2));
+        let said = session.due(&spool, at(2)).unwrap();
+        assert!(matches!(said[0], AgentMessage::Register(_)), "{said:?}");
     }
 
     #[test]
