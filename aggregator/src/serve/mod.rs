@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod enrol;
 mod gap;
 pub mod guard;
+pub mod http;
 pub mod issue;
 pub mod listen;
 mod message;
