@@ -148,7 +148,8 @@ impl Evaluator<'_, '_> {
                 let pairs = window.times.iter().zip(window.values);
                 let samples = pairs.map(|(at_ms, value)| Sample { at_ms: *at_ms, value: *value }).collect();
                 found.push((labels.clone(), samples));
-            });
+                Ok::<_, Error>(())
+            })?;
         }
         Ok(Data::Ranges(found))
     }
@@ -219,6 +220,8 @@ impl Evaluator<'_, '_> {
             0 => Vec::new(),
             _ => self.eval_vector_or_scalar(&subquery.expr, inner)?,
         };
+        // Times and values, beside the matrix that they are made of.
+        self.budget.make(matrix.len(), inner.count)?;
         self.budget.make(matrix.len(), inner.count)?;
         let series = matrix.into_iter().map(|series| samples_of(series, inner)).collect();
         Ok(Ranges { series, view, range_ms })
@@ -297,6 +300,87 @@ mod tests {
         for text in ["sum_over_time(vector(1)[100y:1ms])", "sum_over_time(x[100y:1ms])"] {
             let error = ask(text, Limits::default(), &|| None).unwrap_err();
             assert!(matches!(error, Error::Overrun(Overrun::Samples(_))), "{text}: {error}");
+        }
+    }
+
+    /// Some series of many names.
+    struct Names;
+
+    impl Source for Names {
+        fn select(&self, _: &Selection, from: i64, to: i64) -> Result<Vec<SourceSeries>, SourceError> {
+            let at_ms = to.min(600_000).max(from);
+            let series = |name: usize| {
+                let labels = super::super::LabelSet::new([("__name__", format!("x{name}"))]);
+                (labels, vec![Sample { at_ms, value: 1.0 }])
+            };
+            Ok((0..10).map(series).collect())
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_goes_off() {
+        for text in [
+            r#"count_over_time({__name__=~".+"}[1y:1s])"#,
+            r#"count_over_time(count_over_time({__name__=~".+"}[1w:1s])[1y:1s])"#,
+            r#"{__name__=~".+"} * on () group_left () sum(sum_over_time({__name__=~".+"}[100d:1s]))"#,
+        ] {
+            let query = Query::parse(text).unwrap();
+            let mut budget = Budget::new(Limits::default(), &|| None);
+            let error = evaluate(&query, &Names, Options::instant(600_000), &mut budget).unwrap_err();
+            let expected =
+                "query processing would load too many samples into memory in query execution, limit 50000000";
+            assert_eq!(error.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_query_has_no_more_steps_than_it_may() {
+        let ask = |end_ms| {
+            let options = Options::range(Grid::range(0, end_ms, 1).unwrap());
+            let mut budget = Budget::new(Limits::default(), &|| None);
+            evaluate(&Query::parse("x").unwrap(), &Seconds, options, &mut budget)
+        };
+        assert!(ask(11_000).is_ok());
+        let error = ask(11_001).unwrap_err().to_string();
+        assert!(error.starts_with("exceeded maximum resolution of 11,000 points per timeseries."), "{error}");
+    }
+
+    #[test]
+    fn one_long_series_can_be_stopped() {
+        let query = Query::parse("sum_over_time(x[10m] @ 600)").unwrap();
+        let asked = std::cell::Cell::new(0);
+        let ask = |stops_at: usize, end_ms| {
+            asked.set(0);
+            let stop = || {
+                asked.set(asked.get() + 1);
+                (asked.get() >= stops_at).then_some(Stop::Cancelled)
+            };
+            let options = Options::range(Grid::range(0, end_ms, 1).unwrap());
+            evaluate(&query, &Seconds, options, &mut Budget::new(Limits::default(), &stop)).map(drop)
+        };
+        ask(usize::MAX, 1).unwrap();
+        let short = asked.get();
+        // 600 samples on each of 11,000 steps.
+        ask(usize::MAX, 10_999).unwrap();
+        assert!(asked.get() >= short + 6, "{short} {}", asked.get());
+        let error = ask(asked.get() - 3, 10_999).unwrap_err();
+        assert_eq!(error.to_string(), "query was canceled in expression evaluation");
+    }
+
+    #[test]
+    fn large_patterns_and_deep_trees_are_refused() {
+        for (text, expected) in [
+            (r#"x{a=~"((a{1,99}){1,99}){1,99}"}"#.to_owned(), "bytes of memory"),
+            (
+                r#"label_replace(x, "a", "$1", "b", "((a{1,99}){1,99}){1,99}")"#.to_owned(),
+                "invalid regular expression in label_replace()",
+            ),
+            (format!("{}x{}", "abs(".repeat(101), ")".repeat(101)), "nests deeper than 100"),
+            (format!("{}x", "-".repeat(60_000)), "limit 2048"),
+            ("x".repeat(65 * 1024), "limit 65536"),
+        ] {
+            let error = ask(&text, Limits::default(), &|| None).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
         }
     }
 

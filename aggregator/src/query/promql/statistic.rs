@@ -10,15 +10,14 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// With one more number.
+    /// With one more number. What is rounded off is found without asking which of the two is larger.
     pub fn plus(self, number: f64) -> Sum {
         let value = self.value + number;
-        let rest = match () {
-            () if value.is_infinite() => 0.0,
-            () if self.value.abs() >= number.abs() => self.rest + ((self.value - value) + number),
-            () => self.rest + ((number - value) + self.value),
-        };
-        Sum { value, rest }
+        if value.is_infinite() {
+            return Sum { value, rest: 0.0 };
+        }
+        let added = value - self.value;
+        Sum { value, rest: self.rest + ((self.value - (value - added)) + (number - added)) }
     }
 
     /// The sum.
@@ -63,20 +62,50 @@ impl Mean {
     }
 }
 
-/// A quantile of numbers, which are sorted for it.
+/// A quantile of numbers, whose order is lost.
 pub fn quantile(quantile: f64, values: &mut [f64]) -> f64 {
-    values.sort_by(compare);
-    let Some(last) = values.len().checked_sub(1).filter(|_| !quantile.is_nan()) else { return f64::NAN };
+    let Some(rank) = Rank::of(quantile, values.len()) else { return outside(quantile, values.len()) };
+    let (_, lower, above) = values.select_nth_unstable_by(rank.lower, compare);
+    let upper = above.iter().copied().min_by(compare).unwrap_or(*lower);
+    rank.between(*lower, upper)
+}
+
+/// A quantile of numbers that are sorted.
+pub fn of_sorted(quantile: f64, values: &[f64]) -> f64 {
+    let Some(rank) = Rank::of(quantile, values.len()) else { return outside(quantile, values.len()) };
+    let at = |place: usize| values.get(place).copied();
+    let lower = at(rank.lower).unwrap_or(f64::NAN);
+    rank.between(lower, at(rank.lower + 1).unwrap_or(lower))
+}
+
+/// What a quantile is that lies between no numbers.
+fn outside(quantile: f64, count: usize) -> f64 {
     match quantile {
-        _ if quantile < 0.0 => return f64::NEG_INFINITY,
-        _ if quantile > 1.0 => return f64::INFINITY,
-        _ => {}
+        _ if count == 0 || quantile.is_nan() => f64::NAN,
+        _ if quantile < 0.0 => f64::NEG_INFINITY,
+        _ => f64::INFINITY,
     }
-    let rank = quantile * last as f64;
-    let lower = (rank.floor() as usize).min(last);
-    let weight = rank - rank.floor();
-    let at = |place: usize| values.get(place.min(last)).copied().unwrap_or(f64::NAN);
-    at(lower) * (1.0 - weight) + at(lower + 1) * weight
+}
+
+/// A place between two numbers in a row.
+struct Rank {
+    /// The one below.
+    lower: usize,
+    /// How far it is to the one above.
+    weight: f64,
+}
+
+impl Rank {
+    /// Where a quantile of so many numbers is; `None` if there is no such place.
+    fn of(quantile: f64, count: usize) -> Option<Rank> {
+        let last = count.checked_sub(1).filter(|_| (0.0..=1.0).contains(&quantile))?;
+        let rank = quantile * last as f64;
+        Some(Rank { lower: (rank.floor() as usize).min(last), weight: rank - rank.floor() })
+    }
+
+    fn between(&self, lower: f64, upper: f64) -> f64 {
+        lower * (1.0 - self.weight) + upper * self.weight
+    }
 }
 
 /// By value, NaN first.

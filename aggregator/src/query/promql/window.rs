@@ -53,6 +53,10 @@ pub struct Window<'a> {
     pub times: &'a [i64],
     /// As many values.
     pub values: &'a [f64],
+    /// The values of the series before the window.
+    pub before: &'a [f64],
+    /// How many samples of the series are before the window.
+    pub from: usize,
     /// The range starts after this.
     pub start_ms: i64,
     /// The range ends here, which is in it.
@@ -76,15 +80,22 @@ impl Window<'_> {
 }
 
 impl Ranges {
-    /// Calls a function with the window of each step that has samples.
-    pub fn sweep(&self, series: &Samples, grid: Grid, mut each: impl FnMut(Window<'_>)) {
+    /// Calls a function with the window of each step that has samples, until it fails.
+    pub fn sweep<E>(
+        &self,
+        series: &Samples,
+        grid: Grid,
+        mut each: impl FnMut(Window<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (mut from, mut to) = (0, 0);
         for (step, step_at_ms) in grid.times().enumerate() {
             let end_ms = self.view.from(step_at_ms);
             let start_ms = end_ms.saturating_sub(self.range_ms);
             to += series.times.iter().skip(to).take_while(|at| **at <= end_ms).count();
             from += series.times.iter().skip(from).take_while(|at| **at <= start_ms).count();
-            let (Some(times), Some(values)) = (series.times.get(from..to), series.values.get(from..to))
+            let (before, rest) = series.values.split_at(from.min(series.values.len()));
+            let (Some(times), Some(values)) =
+                (series.times.get(from..to), rest.get(..to.saturating_sub(from)))
             else {
                 continue;
             };
@@ -93,9 +104,10 @@ impl Ranges {
                     true => values.iter().filter(|value| is_histogram(**value)).count(),
                     false => 0,
                 };
-                each(Window { times, values, start_ms, end_ms, step, step_at_ms, histograms });
+                each(Window { times, values, before, from, start_ms, end_ms, step, step_at_ms, histograms })?;
             }
         }
+        Ok(())
     }
 }
 
@@ -134,7 +146,12 @@ mod tests {
         let ranges = Ranges { series: Vec::new(), view: View { at_ms: None, offset_ms: 0 }, range_ms: 10 };
         let mut seen = Vec::new();
         let grid = Grid { start_ms: 0, step_ms: 5, count: 4 };
-        ranges.sweep(&samples, grid, |window| seen.push((window.step, window.values.to_vec())));
+        let swept = ranges.sweep(&samples, grid, |window| {
+            seen.push((window.step, window.values.to_vec()));
+            if window.step < 4 { Ok(()) } else { Err(()) }
+        });
+        assert_eq!(swept, Ok(()));
+        assert_eq!(ranges.sweep(&samples, grid, |_| Err("stopped")), Err("stopped"));
         assert_eq!(seen, [(0, vec![0.0]), (1, vec![0.0]), (2, vec![1.0]), (3, vec![1.0])]);
     }
 }

@@ -98,13 +98,20 @@ fn rank(op: u16, members: &[&Series], step: usize, parameter: f64, order: &mut V
         order.retain(|at| members.get(*at).is_some_and(|series| is_drawn(&series.labels, parameter)));
         return false;
     }
-    let value = |at: &usize| members.get(*at).map_or(ABSENT, |series| series.at(step));
-    match op {
-        T_TOPK => order.sort_by(|left, right| nan_last(value(left), value(right), true)),
-        T_BOTTOMK => order.sort_by(|left, right| nan_last(value(left), value(right), false)),
-        _ => {}
+    let count = if parameter >= 1.0 { parameter as usize } else { 0 };
+    if matches!(op, T_TOPK | T_BOTTOMK) {
+        let value = |at: usize| members.get(at).map_or(ABSENT, |series| series.at(step));
+        // Of equal ones the first: so that the best can be found without sorting all.
+        let by_value = |left: &usize, right: &usize| {
+            nan_last(value(*left), value(*right), op == T_TOPK).then(left.cmp(right))
+        };
+        if (1..order.len()).contains(&count) {
+            order.select_nth_unstable_by(count - 1, by_value);
+            order.truncate(count);
+        }
+        order.sort_unstable_by(by_value);
     }
-    order.truncate(if parameter >= 1.0 { parameter as usize } else { 0 });
+    order.truncate(count);
     has_ignored && parameter >= 1.0
 }
 

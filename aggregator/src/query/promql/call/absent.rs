@@ -28,11 +28,13 @@ impl Evaluator<'_, '_> {
         let ranges = self.eval_ranges(arg, grid)?;
         let mut values = vec![1.0; grid.count];
         for series in &ranges.series {
+            self.budget.check()?;
             ranges.sweep(series, grid, |window| {
                 if let Some(value) = values.get_mut(window.step) {
                     *value = ABSENT;
                 }
-            });
+                Ok::<_, Error>(())
+            })?;
         }
         Ok(vec![Series { labels: labels_of(arg), drops_name: false, values }])
     }

@@ -3,8 +3,10 @@
 mod moment;
 mod native;
 mod rate;
+mod slide;
 mod trend;
 
+use super::budget::Budget;
 use super::cell::{ABSENT, is_float, is_histogram, number};
 use super::error::Error;
 use super::evaluate::{Evaluator, on_step};
@@ -14,6 +16,7 @@ use super::note::{Notes, of_metric};
 use super::window::{Floats, Ranges, Samples, Window};
 use native::Scene;
 use promql_parser::parser::Expr;
+use slide::Slide;
 
 /// What becomes of native histograms in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,12 +121,14 @@ impl Evaluator<'_, '_> {
         self.check_parameters(expr, name, &parameters, !ranges.series.is_empty())?;
         self.budget.make(ranges.series.len(), grid.count)?;
         let place = self.query.spans().argument(expr, range_at).to_owned();
-        let (mut matrix, mut floats) = (Vec::with_capacity(ranges.series.len()), Floats::default());
+        let mut matrix = Vec::with_capacity(ranges.series.len());
+        let mut room = Room { floats: Floats::default(), slide: Slide::of(name), on_this: Vec::new() };
         for samples in &ranges.series {
             self.budget.check()?;
             let metric = samples.labels.name();
             let mut scene = Scene { pool: &mut self.pool, notes: &mut self.notes, metric, place: &place };
-            let (series, mixed) = kernel.apply(&ranges, samples, &parameters, grid, &mut floats, &mut scene);
+            let of = Place { ranges: &ranges, samples, parameters: &parameters, grid };
+            let (series, mixed) = kernel.apply(of, &mut room, &mut scene, self.budget)?;
             self.pay()?;
             if mixed {
                 kernel.say(&mut self.notes, metric, &place);
@@ -189,31 +194,62 @@ fn check_factor(kind: &str, short: &str, values: &[f64]) -> Result<(), Error> {
     }
 }
 
+/// What a function of ranges is applied to.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    ranges: &'a Ranges,
+    samples: &'a Samples,
+    parameters: &'a [Vec<f64>],
+    grid: Grid,
+}
+
+/// Room that is used for one series after the other.
+struct Room {
+    floats: Floats,
+    slide: Option<Slide>,
+    /// The parameters on one step.
+    on_this: Vec<f64>,
+}
+
+/// After so many samples it is asked whether the query may go on: a series may have any number of steps.
+const UNCHECKED_SAMPLES_MAX: usize = 1 << 20;
+
 impl Kernel {
     /// The values of a series on all steps, and whether a window had both numbers and native histograms.
     fn apply(
         &self,
-        ranges: &Ranges,
-        samples: &Samples,
-        parameters: &[Vec<f64>],
-        grid: Grid,
-        floats: &mut Floats,
+        place: Place<'_>,
+        room: &mut Room,
         scene: &mut Scene<'_, '_>,
-    ) -> (Series, bool) {
+        budget: &Budget<'_>,
+    ) -> Result<(Series, bool), Error> {
+        let Place { ranges, samples, parameters, grid } = place;
         let drops_name = samples.drops_name || !self.keeps_name;
         let mut series = Series::empty(samples.labels.clone(), drops_name, grid.count);
-        let (mut on_this, mut is_mixed) = (vec![0.0; parameters.len()], false);
+        let Room { floats, slide, on_this } = room;
+        slide.iter_mut().for_each(Slide::clear);
+        let mut slide = slide.as_mut().filter(|_| !samples.has_histograms);
+        let (mut unchecked, mut is_mixed) = (0, false);
+        on_this.resize(parameters.len(), ABSENT);
         ranges.sweep(samples, grid, |window| {
             for (own, values) in on_this.iter_mut().zip(parameters) {
                 *own = on_step(values, window.step);
             }
-            let (value, mixed) = self.of_window(window, &on_this, floats, scene);
+            let (value, mixed) = match &mut slide {
+                Some(slide) => (slide.value(&window, on_this), false),
+                None => self.of_window(window, on_this, floats, scene),
+            };
             is_mixed |= mixed;
             if let Some(own) = series.values.get_mut(window.step) {
                 *own = if is_float(value) { number(value) } else { value };
             }
-        });
-        (series, is_mixed)
+            unchecked += window.values.len();
+            match unchecked > UNCHECKED_SAMPLES_MAX {
+                true => budget.check().map(|()| unchecked = 0),
+                false => Ok(()),
+            }
+        })?;
+        Ok((series, is_mixed))
     }
 
     fn of_window(

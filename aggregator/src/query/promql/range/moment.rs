@@ -11,6 +11,12 @@ pub fn sum(window: &Window<'_>, _: &[f64]) -> f64 {
 
 /// The mean.
 pub fn mean(window: &Window<'_>, _: &[f64]) -> f64 {
+    // If the sum has not overflown, the mean is its share.
+    let sum = window.values.iter().fold(Sum::default(), |sum, value| sum.plus(*value));
+    if sum.value.is_finite() {
+        let count = window.values.len() as f64;
+        return sum.value / count + sum.rest / count;
+    }
     let mut mean = Mean::default();
     window.values.iter().for_each(|value| mean.push(*value));
     mean.value()

@@ -6,27 +6,27 @@ use super::super::window::Window;
 /// Growth of a counter per second.
 pub fn rate(window: &Window<'_>, _: &[f64]) -> f64 {
     let seconds = (window.end_ms - window.start_ms) as f64 / 1000.0;
-    extrapolate(window, true, 1.0 / seconds)
+    extrapolate(window, true, 1.0 / seconds, lost_to_resets(window.values))
 }
 
 /// Growth of a counter.
 pub fn increase(window: &Window<'_>, _: &[f64]) -> f64 {
-    extrapolate(window, true, 1.0)
+    extrapolate(window, true, 1.0, lost_to_resets(window.values))
 }
 
 /// Growth of a gauge.
 pub fn delta(window: &Window<'_>, _: &[f64]) -> f64 {
-    extrapolate(window, false, 1.0)
+    extrapolate(window, false, 1.0, 0.0)
 }
 
 /// Growth from the first sample to the last, stretched to the ends of the range, but no further than a series
-/// that has samples at such distances would reach, and for a counter not below zero.
-fn extrapolate(window: &Window<'_>, is_counter: bool, scale: f64) -> f64 {
+/// that has samples at such distances would reach, and for a counter not below zero. `lost` is what was counted
+/// before resets.
+pub fn extrapolate(window: &Window<'_>, is_counter: bool, scale: f64, lost: f64) -> f64 {
     let (Some(first), Some(last)) = (window.values.first(), window.values.last()) else { return ABSENT };
     if window.values.len() < 2 {
         return ABSENT;
     }
-    let lost = if is_counter { lost_to_resets(window.values) } else { 0.0 };
     let growth = last - first + lost;
     growth * stretch(window, is_counter, *first, growth) * scale
 }
@@ -100,7 +100,8 @@ mod tests {
 
     fn window<'a>(times: &'a [i64], values: &'a [f64]) -> Window<'a> {
         let (start_ms, end_ms) = (0, 60_000);
-        Window { times, values, start_ms, end_ms, step: 0, step_at_ms: end_ms, histograms: 0 }
+        let (before, from) = (&[][..], 0);
+        Window { times, values, before, from, start_ms, end_ms, step: 0, step_at_ms: end_ms, histograms: 0 }
     }
 
     #[test]
