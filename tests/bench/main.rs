@@ -17,6 +17,7 @@ mod load;
 mod meter;
 mod outage;
 mod peer;
+mod promql;
 mod record;
 mod replay;
 mod report;
@@ -136,6 +137,8 @@ enum Part {
     Outage,
     /// The embedded store, beside Prometheus and VictoriaMetrics.
     Store,
+    /// The evaluator of PromQL alone.
+    Promql,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -223,6 +226,9 @@ async fn all(flags: &Flags, program: &Path, core: Option<usize>) -> anyhow::Resu
             client: program.with_file_name("client"),
         };
         figures.extend(full::trials(programs).await);
+    }
+    if is_asked(Part::Promql) {
+        figures.extend(promql::measure().context("the queries failed")?);
     }
     if is_asked(Part::Store) {
         figures

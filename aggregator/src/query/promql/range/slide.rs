@@ -151,6 +151,7 @@ fn find_resets(window: &Window<'_>, lost: &mut VecDeque<(usize, f64)>, seen: &mu
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::error::Error;
     use super::super::super::grid::Grid;
     use super::super::super::labels::LabelSet;
     use super::super::super::select::View;
@@ -191,7 +192,7 @@ mod tests {
                 let ranges = Ranges { series: Vec::new(), view, range_ms };
                 let grid = Grid::range(0, 3_000, step_ms).unwrap();
                 let (mut slide, mut compared) = (Slide::of(name).unwrap(), 0);
-                let swept = ranges.sweep(&samples, grid, |window| {
+                let swept = ranges.sweep(&samples, grid, |window| -> Result<(), Error> {
                     let (own, all) = (slide.value(&window, &[0.3]), whole(&window, &[0.3]));
                     let is_same = own == all || own.is_nan() && all.is_nan();
                     assert!(is_same, "{name} [{range_ms}:{step_ms}] on {}: {own}, not {all}", window.step);
