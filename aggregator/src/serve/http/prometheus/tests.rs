@@ -1,0 +1,1 @@
+//! The API over a store in memory, request by request.
