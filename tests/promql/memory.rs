@@ -5,7 +5,7 @@ use super::series::{self, Point};
 use quorate_aggregator::query::promql::cell::histogram;
 use quorate_aggregator::query::promql::native::Hint;
 use quorate_aggregator::query::promql::{
-    LabelSet, NativeHistogram, Sample, Selection, Source, SourceError, SourceSeries,
+    Budget, Error, LabelSet, NativeHistogram, Sample, Selection, Source, SourceSeries,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +92,8 @@ impl Source for Memory {
         selection: &Selection,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<Vec<SourceSeries>, SourceError> {
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<SourceSeries>, Error> {
         if from_ms > to_ms {
             return Ok(Vec::new());
         }
@@ -102,7 +103,10 @@ impl Source for Memory {
                 points.range(from_ms..=to_ms).map(|(at, value)| Sample { at_ms: *at, value: *value });
             (labels.clone(), samples.collect())
         });
-        Ok(read.collect())
+        let found: Vec<SourceSeries> = read.collect();
+        budget.read(found.iter().map(|(_, samples)| samples.len()).sum())?;
+        budget.make(found.len(), 0)?;
+        Ok(found)
     }
 
     fn histogram(&self, id: u64) -> Option<Arc<NativeHistogram>> {

@@ -1,6 +1,8 @@
 //! Every limit by its key: what it may be, and what is counted when it bites.
 
-use super::{AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, Limits, Reason, RejoinLimits};
+use super::{
+    AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, Limits, QueryLimits, Reason, RejoinLimits,
+};
 use std::ops::RangeInclusive;
 
 /// One limit as it is checked and shown.
@@ -29,9 +31,9 @@ const WINDOW: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
 impl Limits {
     /// All of them, in the order of the configuration.
     pub fn bounds(&self) -> Vec<Bound> {
-        let Limits { door, http2, call, agent, enrol, rejoin } = self;
-        [door.bounds(), http2.bounds(), call.bounds(), agent.bounds(), enrol.bounds(), rejoin.bounds()]
-            .concat()
+        let Limits { door, http2, call, query, agent, enrol, rejoin } = self;
+        let callers = [door.bounds(), http2.bounds(), call.bounds(), query.bounds()].concat();
+        [callers, agent.bounds(), enrol.bounds(), rejoin.bounds()].concat()
     }
 }
 
@@ -120,6 +122,23 @@ impl CallLimits {
             bound("limits.call.watch_updates_max", self.watch_updates_max, COUNT, Reason::UpdatesMissed),
             bound("limits.call.watch_bytes_max", self.watch_bytes_max, BYTES, Reason::UpdatesMissed),
             bound("limits.call.watch_stall_ms", self.watch_stall_ms, TIME_MS, slow),
+        ]
+    }
+}
+
+impl QueryLimits {
+    fn bounds(&self) -> Vec<Bound> {
+        let (turn, size) = (Reason::Queries, Reason::QuerySize);
+        // What one query may take has to fit into memory several times over.
+        let (samples, bytes) = (1_000..=500_000_000, 1 << 20..=u64::from(u32::MAX));
+        vec![
+            bound("limits.query.light_at_once_max", self.light_at_once_max, 1..=1_000, turn),
+            bound("limits.query.heavy_at_once_max", self.heavy_at_once_max, 1..=1_000, turn),
+            bound("limits.query.wait_ms_max", self.wait_ms_max, TIME_MS, turn),
+            bound("limits.query.deadline_ms_max", self.deadline_ms_max, TIME_MS, Reason::Deadline),
+            bound("limits.query.samples_max", self.samples_max, samples, size),
+            bound("limits.query.series_max", self.series_max, COUNT, size),
+            bound("limits.query.bytes_max", self.bytes_max, bytes, size),
         ]
     }
 }

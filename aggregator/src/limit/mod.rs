@@ -40,6 +40,8 @@ pub struct Limits {
     pub http2: Http2Limits,
     /// What calls may take.
     pub call: CallLimits,
+    /// What queries in PromQL may take.
+    pub query: QueryLimits,
     /// What one agent may do.
     pub agent: AgentLimits,
     /// What whoever has a token may do.
@@ -124,6 +126,26 @@ pub struct CallLimits {
     pub watch_bytes_max: u32,
     /// A reader of `Watch` that takes nothing for this long is sent away.
     pub watch_stall_ms: u32,
+}
+
+/// The section `[limits.query]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryLimits {
+    /// Queries in work that read little; more wait.
+    pub light_at_once_max: u32,
+    /// Queries in work that read many hours; more wait.
+    pub heavy_at_once_max: u32,
+    /// How long one more waits for its turn.
+    pub wait_ms_max: u32,
+    /// How long a query may take, whatever its `timeout` says.
+    pub deadline_ms_max: u32,
+    /// Samples that one query may read, and values that it may hold at a time.
+    pub samples_max: u32,
+    /// Series in any part of one query.
+    pub series_max: u32,
+    /// Bytes of samples and values that one query may make.
+    pub bytes_max: u32,
 }
 
 /// The section `[limits.agent]`.
@@ -232,6 +254,20 @@ impl Default for CallLimits {
             watch_updates_max: 8,
             watch_bytes_max: 1024 * 1024,
             watch_stall_ms: 30_000,
+        }
+    }
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        QueryLimits {
+            light_at_once_max: 16,
+            heavy_at_once_max: 2,
+            wait_ms_max: 10_000,
+            deadline_ms_max: 120_000,
+            samples_max: 10_000_000,
+            series_max: 200_000,
+            bytes_max: 512 * 1024 * 1024,
         }
     }
 }

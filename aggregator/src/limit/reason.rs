@@ -59,6 +59,10 @@ words! {
         Caller = "caller",
         /// Too many range queries are in work.
         Ranges = "ranges",
+        /// A query waited for its turn in vain.
+        Queries = "queries",
+        /// A query wants to read or make too much.
+        QuerySize = "query_size",
         /// Too many read along.
         Watchers = "watchers",
         /// An update was not queued for a reader that is slow; it is told how many it missed.

@@ -6,3 +6,4 @@ pub mod range;
 pub mod resource;
 pub mod selector;
 pub mod series;
+pub mod store;

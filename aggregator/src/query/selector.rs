@@ -4,17 +4,21 @@
 //! `cluster`, `zone` and `job="quorate"`.
 
 use super::bound::{self, Excess};
-use promql_parser::label::{Matcher, Matchers};
+use super::promql::Selection;
+use promql_parser::label::Matcher;
 use promql_parser::parser::{Expr, lexer, parse};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::Member;
 use quorate_common::model::series::SeriesSpec;
+use std::borrow::Cow;
 
 /// Longest accepted selector.
 const SELECTOR_BYTES_MAX: usize = 16 * 1024;
 
 /// The value of `job` on everything that nodes collect themselves.
-const JOB: &str = "quorate";
+pub const JOB: &str = "quorate";
+/// Before the name of a label of an agent that has the name of one of these.
+const EXPORTED: &str = "exported_";
 
 /// Why a text is no selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,9 +42,12 @@ pub enum SelectorError {
 
 /// A parsed selector.
 #[derive(Debug, Clone)]
-pub struct Selector {
-    name: Option<String>,
-    matchers: Matchers,
+pub struct Selector(Selection);
+
+impl From<Selection> for Selector {
+    fn from(selection: Selection) -> Selector {
+        Selector(selection)
+    }
 }
 
 impl Selector {
@@ -56,31 +63,31 @@ impl Selector {
             Expr::VectorSelector(vector) if vector.offset.is_some() || vector.at.is_some() => {
                 Err(SelectorError::Modifier)
             }
-            Expr::VectorSelector(vector) => Ok(Selector { name: vector.name, matchers: vector.matchers }),
+            Expr::VectorSelector(vector) => Ok(Selector(Selection::of(&vector))),
             other => Err(SelectorError::Kind(kind_of(&other))),
         }
     }
 
     /// Whether any series of this node can match.
     pub fn matches_node(&self, member: &Member) -> bool {
-        self.all(|matcher| identity(member, &matcher.name).is_none_or(|value| matcher.is_match(value)))
+        let fits =
+            |matcher: &Matcher| identity(member, &matcher.name).is_none_or(|value| matcher.is_match(value));
+        self.0.all(fits)
     }
 
-    /// Whether a series of a node that matches does match itself.
-    pub fn matches_series(&self, spec: &SeriesSpec) -> bool {
-        self.name.as_deref().is_none_or(|name| *name == *spec.metric.name)
-            && self.all(|matcher| match matcher.name.as_str() {
-                "__name__" => matcher.is_match(&spec.metric.name),
-                name if is_identity(name) => true,
-                name => matcher.is_match(spec.labels.get(name).unwrap_or("")),
-            })
+    /// Whether a series of a node matches.
+    pub fn matches_series(&self, member: &Member, spec: &SeriesSpec) -> bool {
+        self.0.name.as_deref().is_none_or(|name| *name == *spec.metric.name)
+            && self.0.all(|matcher| matcher.is_match(value_of(member, spec, &matcher.name)))
     }
 
-    /// One list of matchers, or several of which one must hold as a whole.
-    fn all(&self, matches: impl Fn(&Matcher) -> bool) -> bool {
-        self.matchers.matchers.iter().all(&matches)
-            && (self.matchers.or_matchers.is_empty()
-                || self.matchers.or_matchers.iter().any(|list| list.iter().all(&matches)))
+    /// Whether it asks for anything: one that an empty value meets everywhere would ask for all there is.
+    pub fn is_narrow(&self) -> bool {
+        let Selection { name, matchers } = &self.0;
+        let asks = |list: &[Matcher]| list.iter().any(|matcher| !matcher.is_match(""));
+        name.is_some()
+            || asks(&matchers.matchers)
+            || !matchers.or_matchers.is_empty() && matchers.or_matchers.iter().all(|list| asks(list))
     }
 }
 
@@ -99,19 +106,35 @@ fn identity<'a>(member: &'a Member, name: &str) -> Option<&'a str> {
     }
 }
 
-/// All labels of a series as users see them, metric name first, the rest sorted by name.
-pub fn labels_of(member: &Member, spec: &SeriesSpec) -> Vec<(String, String)> {
+/// The value of a label as users see it; empty if it is absent.
+fn value_of<'a>(member: &'a Member, spec: &'a SeriesSpec, name: &str) -> &'a str {
+    if name == "__name__" {
+        return &spec.metric.name;
+    }
+    let own = |name: &str| spec.labels.get(name).unwrap_or("");
+    let moved = name.strip_prefix(EXPORTED).filter(|name| is_identity(name)).map_or("", own);
+    identity(member, name).unwrap_or_else(|| if moved.is_empty() { own(name) } else { moved })
+}
+
+/// All labels of a series as users see them, metric name first, the rest in no order.
+pub fn seen<'a>(member: &'a Member, spec: &'a SeriesSpec) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
     let own = spec.labels.iter().map(|(name, value)| {
-        let name = if is_identity(name) { format!("exported_{name}") } else { name.to_owned() };
-        (name, value.to_owned())
+        let is_moved = is_identity(name);
+        (if is_moved { Cow::Owned(format!("{EXPORTED}{name}")) } else { Cow::Borrowed(name) }, value)
     });
     let given = ["cluster", "instance", "job", "node", "zone"].into_iter().filter_map(|name| {
         let value = identity(member, name).filter(|value| !value.is_empty())?;
-        Some((name.to_owned(), value.to_owned()))
+        Some((Cow::Borrowed(name), value))
     });
-    let mut labels: Vec<_> = own.chain(given).collect();
-    labels.sort();
-    labels.insert(0, ("__name__".to_owned(), spec.metric.name.to_string()));
+    std::iter::once((Cow::Borrowed("__name__"), &*spec.metric.name)).chain(given).chain(own)
+}
+
+/// All labels of a series as users see them, metric name first, the rest sorted by name.
+pub fn labels_of(member: &Member, spec: &SeriesSpec) -> Vec<(String, String)> {
+    let owned = seen(member, spec).map(|(name, value)| (name.into_owned(), value.to_owned()));
+    let mut labels: Vec<_> = owned.collect();
+    // Nothing that a label may be called comes before the name, but to be sure.
+    labels.sort_by(|left, right| (left.0 != "__name__", left).cmp(&(right.0 != "__name__", right)));
     labels
 }
 
@@ -175,9 +198,12 @@ mod tests {
             (r#"node_x{instance!="n1"}"#, false),
             (r#"node_x{job="quorate"}"#, true),
             (r#"node_x{cluster=~"def.+"}"#, true),
+            (r#"node_x{exported_job="mine"}"#, true),
+            (r#"{node="n2",cpu="0" or node="n1",cpu="1"}"#, false),
+            (r#"{node="n2" or cpu="0"}"#, true),
         ] {
             let selector = Selector::parse(text).unwrap();
-            let matches = selector.matches_node(&member()) && selector.matches_series(&series);
+            let matches = selector.matches_node(&member()) && selector.matches_series(&member(), &series);
             assert_eq!(matches, expect, "{text}");
         }
     }

@@ -86,7 +86,9 @@ fn matching<'a>(
     selector: &'a Selector,
 ) -> impl Iterator<Item = (&'a Member, Vec<(SeriesId, SeriesSpec)>)> {
     let nodes = source.members.iter().filter(|member| selector.matches_node(member));
-    nodes.map(move |member| (member, source.store.find(member.id, &|spec| selector.matches_series(spec))))
+    nodes.map(move |member| {
+        (member, source.store.find(member.id, &|spec| selector.matches_series(member, spec)))
+    })
 }
 
 fn before(now: WallTime, span: Duration) -> WallTime {

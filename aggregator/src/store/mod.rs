@@ -196,6 +196,10 @@ pub trait Append: Send + Sync + 'static {
 pub trait Select: Send + Sync + 'static {
     /// All series of a node that match.
     fn find(&self, node: NodeId, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)>;
+    /// No sample of a node is older than this. Some store may not know better than that.
+    fn oldest(&self, _node: NodeId) -> WallTime {
+        WallTime(0)
+    }
     /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
     /// The buckets of some series of a node that begin from `from` to `to`, both included, oldest first; one list

@@ -98,7 +98,7 @@ fn selector(input: &[u8]) -> u64 {
         };
         let metric = Metric { name: "node_load1".into(), kind: MetricKind::Gauge, form: CellForm::Float };
         let spec = SeriesSpec { metric, labels: Labels::new([("cpu", "0"), ("job", "x")]).unwrap() };
-        let matched = selector.matches_node(&member) && selector.matches_series(&spec);
+        let matched = selector.matches_node(&member) && selector.matches_series(&member, &spec);
         assert_eq!(labels_of(&member, &spec)[0].0, "__name__");
         return u64::from(matched);
     }

@@ -263,16 +263,23 @@ pub fn on_step(values: &[f64], step: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::budget::{Limits, Overrun, Stop};
-    use super::super::source::{Selection, SourceError};
+    use super::super::source::Selection;
     use super::*;
 
     /// One series with a sample a second, of any name.
     struct Seconds;
 
     impl Source for Seconds {
-        fn select(&self, _: &Selection, from: i64, to: i64) -> Result<Vec<SourceSeries>, SourceError> {
+        fn select(
+            &self,
+            _: &Selection,
+            from: i64,
+            to: i64,
+            budget: &mut Budget<'_>,
+        ) -> Result<Vec<SourceSeries>, Error> {
             let times = (from.max(0)..=to.min(600_000)).filter(|at_ms| at_ms % 1000 == 0);
-            let samples = times.map(|at_ms| Sample { at_ms, value: at_ms as f64 / 1000.0 }).collect();
+            let samples: Vec<_> = times.map(|at_ms| Sample { at_ms, value: at_ms as f64 / 1000.0 }).collect();
+            budget.read(samples.len())?;
             Ok(vec![(super::super::LabelSet::new([("__name__", "x")]), samples)])
         }
     }

@@ -1,6 +1,7 @@
 //! From a text to a tree that is no deeper than a thread can walk.
 
 use super::error::Error;
+use super::select::ms_of;
 use super::span::{self, Spans};
 use crate::query::bound;
 use promql_parser::parser::{Expr, lexer, parse};
@@ -42,6 +43,22 @@ impl Query {
     /// The tree.
     pub fn expr(&self) -> &Expr {
         &self.expr
+    }
+
+    /// How much time it reads before every step, in milliseconds, where it reads the most.
+    pub fn span_ms(&self) -> i64 {
+        let (mut longest, mut open) = (0, vec![(&self.expr, 0_i64)]);
+        while let Some((expr, outer_ms)) = open.pop() {
+            let own_ms = match expr {
+                Expr::MatrixSelector(selector) => ms_of(selector.range),
+                Expr::Subquery(subquery) => ms_of(subquery.range),
+                _ => 0,
+            };
+            let span_ms = outer_ms.saturating_add(own_ms);
+            longest = longest.max(span_ms);
+            open.extend(children(expr).into_iter().map(|child| (child, span_ms)));
+        }
+        longest
     }
 
     /// Where its calls stand in the text.
@@ -116,6 +133,18 @@ mod tests {
         assert_eq!(error.to_string(), "expression nests deeper than 100");
         let error = Query::parse(&nested(5000)).unwrap_err();
         assert!(error.to_string().contains("limit 2048"), "{error}");
+    }
+
+    #[test]
+    fn the_time_that_is_read_is_known_beforehand() {
+        for (text, seconds) in [
+            ("x", 0),
+            ("rate(x[5m]) + rate(y[1m])", 300),
+            ("max_over_time(rate(x[5m])[1h:1m])", 3900),
+            ("x[1m] offset 1d", 60),
+        ] {
+            assert_eq!(Query::parse(text).unwrap().span_ms(), seconds * 1000, "{text}");
+        }
     }
 
     #[test]

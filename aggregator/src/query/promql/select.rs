@@ -92,7 +92,7 @@ impl Evaluator<'_, '_> {
         Ok(Ranges { series, view, range_ms })
     }
 
-    /// Asks the source, and sorts what it says by labels.
+    /// Asks the source, which takes from the budget, and sorts what it says by labels.
     fn read(
         &mut self,
         selector: &VectorSelector,
@@ -107,9 +107,7 @@ impl Evaluator<'_, '_> {
         let from_ms = view.from(grid.start_ms).saturating_sub(back_ms).saturating_add(1);
         let to_ms = view.from(grid.end_ms());
         let selection = Selection::of(selector);
-        let mut found = self.source.select(&selection, from_ms, to_ms).map_err(Error::Source)?;
-        self.budget.read(found.iter().map(|(_, samples)| samples.len()).sum())?;
-        self.budget.make(found.len(), 0)?;
+        let mut found = self.source.select(&selection, from_ms, to_ms, self.budget)?;
         found.sort_by(|left, right| left.0.cmp(&right.0));
         Ok(found)
     }

@@ -1,5 +1,7 @@
 //! Where samples come from, which is all that the evaluator knows of a store.
 
+use super::budget::Budget;
+use super::error::Error;
 use super::labels::{LabelSet, NAME};
 use super::native::NativeHistogram;
 use promql_parser::label::{Matcher, Matchers};
@@ -25,13 +27,14 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 /// Something that has series.
 pub trait Source {
     /// The series that match, with their samples at `from_ms` to `to_ms`, both included. May block. A series has
-    /// to come once; the order does not matter.
+    /// to come once; the order does not matter. What is read is paid for before more is.
     fn select(
         &self,
         selection: &Selection,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<Vec<SourceSeries>, SourceError>;
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<SourceSeries>, Error>;
 
     /// The native histogram of an id that is marked in a sample. A source without any has nothing to say.
     fn histogram(&self, _id: u64) -> Option<Arc<NativeHistogram>> {
@@ -56,10 +59,14 @@ impl Selection {
 
     /// Whether a series matches.
     pub fn matches(&self, labels: &LabelSet) -> bool {
-        let is_match = |matcher: &Matcher| matcher.is_match(labels.get(&matcher.name));
         self.name.as_deref().is_none_or(|name| name == labels.get(NAME))
-            && self.matchers.matchers.iter().all(is_match)
+            && self.all(|matcher| matcher.is_match(labels.get(&matcher.name)))
+    }
+
+    /// One list of matchers, or several of which one must hold as a whole.
+    pub fn all(&self, is_match: impl Fn(&Matcher) -> bool) -> bool {
+        self.matchers.matchers.iter().all(&is_match)
             && (self.matchers.or_matchers.is_empty()
-                || self.matchers.or_matchers.iter().any(|list| list.iter().all(is_match)))
+                || self.matchers.or_matchers.iter().any(|list| list.iter().all(&is_match)))
     }
 }

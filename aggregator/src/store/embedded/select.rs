@@ -29,6 +29,15 @@ impl Select for Embedded {
         history.dictionary.find(matches)
     }
 
+    fn oldest(&self, node: NodeId) -> WallTime {
+        let held =
+            self.held(node, (WallTime(i64::MIN), WallTime(i64::MAX))).into_iter().map(|(first, _)| first);
+        // Only after the memory, as below.
+        let volumes = self.engine.iter().flat_map(|engine| engine.shelf.all());
+        let sealed = volumes.filter(|volume| volume.contents.span().is_some());
+        held.chain(sealed.map(|volume| volume.contents.start())).min().unwrap_or(WallTime(i64::MAX))
+    }
+
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
         let places = places(series);
