@@ -75,14 +75,17 @@ impl Source for Memory {
         selection: &Selection,
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<Vec<SourceSeries>, SourceError> {
+        budget: &mut Budget<'_>,
+    ) -> Result<Vec<SourceSeries>, Error> {
         let matching = self.0.iter().filter(|(labels, _)| selection.matches(labels));
         let cut = matching.map(|(labels, samples)| {
             let from = samples.partition_point(|sample| sample.at_ms < from_ms);
             let to = samples.partition_point(|sample| sample.at_ms <= to_ms);
-            (labels.clone(), samples.get(from..to).unwrap_or_default().to_vec())
+            let samples = samples.get(from..to).unwrap_or_default().to_vec();
+            budget.read(samples.len())?;
+            Ok((labels.clone(), samples))
         });
-        Ok(cut.collect())
+        cut.collect()
     }
 }
 
