@@ -4,10 +4,11 @@
 //! `cluster`, `zone` and `job="quorate"`.
 
 use super::bound::{self, Excess};
-use promql_parser::label::{Matcher, Matchers};
+use crate::store::{Select, SeriesId};
+use promql_parser::label::{MatchOp, Matcher, Matchers};
 use promql_parser::parser::{Expr, lexer, parse};
 use quorate_common::model::label::Labels;
-use quorate_common::model::node::Member;
+use quorate_common::model::node::{Member, NodeId};
 use quorate_common::model::series::SeriesSpec;
 
 /// Longest accepted selector.
@@ -76,6 +77,19 @@ impl Selector {
             })
     }
 
+    /// The series of a node that matches, as far as a store has them.
+    pub fn select(&self, store: &dyn Select, node: NodeId) -> Vec<(SeriesId, SeriesSpec)> {
+        let matches = |spec: &SeriesSpec| self.matches_series(spec);
+        self.name().map_or_else(|| store.find(node, &matches), |name| store.named(node, name, &matches))
+    }
+
+    /// The one name that matching series have, if there is only one.
+    fn name(&self) -> Option<&str> {
+        let is_name = |matcher: &&Matcher| matcher.name == "__name__" && matcher.op == MatchOp::Equal;
+        let told = || self.matchers.matchers.iter().find(is_name).map(|matcher| matcher.value.as_str());
+        self.name.as_deref().or_else(told)
+    }
+
     /// One list of matchers, or several of which one must hold as a whole.
     fn all(&self, matches: impl Fn(&Matcher) -> bool) -> bool {
         self.matchers.matchers.iter().all(&matches)
@@ -109,9 +123,11 @@ pub fn labels_of(member: &Member, spec: &SeriesSpec) -> Vec<(String, String)> {
         let value = identity(member, name).filter(|value| !value.is_empty())?;
         Some((name.to_owned(), value.to_owned()))
     });
-    let mut labels: Vec<_> = own.chain(given).collect();
-    labels.sort();
-    labels.insert(0, ("__name__".to_owned(), spec.metric.name.to_string()));
+    // The name, and five that are given.
+    let mut labels = Vec::with_capacity(spec.labels.iter().len() + 6);
+    labels.push(("__name__".to_owned(), spec.metric.name.to_string()));
+    labels.extend(own.chain(given));
+    labels.get_mut(1..).into_iter().for_each(<[_]>::sort_unstable);
     labels
 }
 
@@ -179,6 +195,18 @@ mod tests {
             let selector = Selector::parse(text).unwrap();
             let matches = selector.matches_node(&member()) && selector.matches_series(&series);
             assert_eq!(matches, expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_the_one_name_that_it_asks_for() {
+        for (text, expect) in [
+            (r#"node_x{cpu="0"}"#, Some("node_x")),
+            (r#"{cpu="0",__name__="node_x"}"#, Some("node_x")),
+            (r#"{__name__=~"node_x"}"#, None),
+            (r#"{__name__="node_x" or __name__="node_y"}"#, None),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap().name(), expect, "{text}");
         }
     }
 
