@@ -4,8 +4,8 @@
 use super::report::Figure;
 use anyhow::Context;
 use quorate_aggregator::query::promql::{
-    Budget, Data, Grid, LabelSet, Limits, Options, Query, Sample, Selection, Source, SourceError,
-    SourceSeries, evaluate,
+    Budget, Data, Error, Grid, LabelSet, Limits, Options, Query, Sample, Selection, Source, SourceSeries,
+    evaluate,
 };
 use quorate_common::clock::{Clock, SystemClock};
 use std::hint::black_box;

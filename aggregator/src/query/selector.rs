@@ -5,7 +5,8 @@
 
 use super::bound::{self, Excess};
 use super::promql::Selection;
-use promql_parser::label::Matcher;
+use crate::store::{Select, SeriesId};
+use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::{Expr, lexer, parse};
 use quorate_common::model::label::Labels;
 use quorate_common::model::node::Member;
@@ -89,6 +90,23 @@ impl Selector {
             || asks(&matchers.matchers)
             || !matchers.or_matchers.is_empty() && matchers.or_matchers.iter().all(|list| asks(list))
     }
+
+    /// The series of a node that match, as far as a store has them.
+    pub fn select(&self, store: &dyn Select, member: &Member) -> Vec<(SeriesId, SeriesSpec)> {
+        let matches = |spec: &SeriesSpec| self.matches_series(member, spec);
+        match self.name() {
+            Some(name) => store.named(member.id, name, &matches),
+            None => store.find(member.id, &matches),
+        }
+    }
+
+    /// The one name that matching series have, if there is only one.
+    fn name(&self) -> Option<&str> {
+        let Selection { name, matchers } = &self.0;
+        let is_name = |matcher: &&Matcher| matcher.name == "__name__" && matcher.op == MatchOp::Equal;
+        let told = || matchers.matchers.iter().find(is_name).map(|matcher| matcher.value.as_str());
+        name.as_deref().or_else(told)
+    }
 }
 
 fn is_identity(name: &str) -> bool {
@@ -131,10 +149,10 @@ pub fn seen<'a>(member: &'a Member, spec: &'a SeriesSpec) -> impl Iterator<Item 
 
 /// All labels of a series as users see them, metric name first, the rest sorted by name.
 pub fn labels_of(member: &Member, spec: &SeriesSpec) -> Vec<(String, String)> {
-    let owned = seen(member, spec).map(|(name, value)| (name.into_owned(), value.to_owned()));
-    let mut labels: Vec<_> = owned.collect();
-    // Nothing that a label may be called comes before the name, but to be sure.
-    labels.sort_by(|left, right| (left.0 != "__name__", left).cmp(&(right.0 != "__name__", right)));
+    // The name, and five that are given.
+    let mut labels = Vec::with_capacity(spec.labels.iter().len() + 6);
+    labels.extend(seen(member, spec).map(|(name, value)| (name.into_owned(), value.to_owned())));
+    labels.get_mut(1..).into_iter().for_each(<[_]>::sort_unstable);
     labels
 }
 
@@ -205,6 +223,18 @@ mod tests {
             let selector = Selector::parse(text).unwrap();
             let matches = selector.matches_node(&member()) && selector.matches_series(&member(), &series);
             assert_eq!(matches, expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn knows_the_one_name_that_it_asks_for() {
+        for (text, expect) in [
+            (r#"node_x{cpu="0"}"#, Some("node_x")),
+            (r#"{cpu="0",__name__="node_x"}"#, Some("node_x")),
+            (r#"{__name__=~"node_x"}"#, None),
+            (r#"{__name__="node_x" or __name__="node_y"}"#, None),
+        ] {
+            assert_eq!(Selector::parse(text).unwrap().name(), expect, "{text}");
         }
     }
 

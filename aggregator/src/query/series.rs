@@ -51,10 +51,9 @@ pub fn latest(source: Source<'_>, selector: &Selector, limit: usize) -> Answer {
     let since = before(source.now, STALE_AFTER);
     for (member, series) in matching(source, selector) {
         let Some(row) = source.live.get(member.id) else { continue };
-        // They come by number.
-        let place = |id: SeriesId| series.binary_search_by_key(&id, |(id, _)| *id).ok();
-        for newest in row.newest(since, &|id| place(id).is_some()) {
-            let Some((_, spec)) = place(newest.id).and_then(|at| series.get(at)) else { continue };
+        let ids = series.iter().map(|(id, _)| *id);
+        for (newest, (_, spec)) in row.newest_of(since, ids).into_iter().zip(&series) {
+            let Some(newest) = newest else { continue };
             answer.push(limit, || Found {
                 labels: labels_of(member, spec),
                 samples: vec![Sample { at: newest.at, value: newest.value }],
@@ -86,9 +85,7 @@ fn matching<'a>(
     selector: &'a Selector,
 ) -> impl Iterator<Item = (&'a Member, Vec<(SeriesId, SeriesSpec)>)> {
     let nodes = source.members.iter().filter(|member| selector.matches_node(member));
-    nodes.map(move |member| {
-        (member, source.store.find(member.id, &|spec| selector.matches_series(member, spec)))
-    })
+    nodes.map(move |member| (member, selector.select(source.store, member)))
 }
 
 fn before(now: WallTime, span: Duration) -> WallTime {

@@ -95,7 +95,7 @@ impl Source for Stored<'_> {
         let mut all = Vec::new();
         for member in self.members.iter().filter(|member| selector.matches_node(member)) {
             budget.check()?;
-            let found = self.store.find(member.id, &|spec| selector.matches_series(member, spec));
+            let found = selector.select(self.store, member);
             // A query may well ask for all of time, which has many slices with nothing in them.
             let from_ms = from_ms.max(self.store.oldest(member.id).as_millis());
             for some in found.chunks(TOGETHER) {

@@ -66,6 +66,8 @@ pub struct NodeRow {
 #[derive(Debug, Default)]
 struct Columns {
     columns: Vec<Column>,
+    /// Where each series stands, in order of numbers; where it began again, more than once.
+    places: Vec<(SeriesId, Index)>,
     cells: Vec<i64>,
     retired: Vec<bool>,
     /// When each group was last sampled in this session.
@@ -127,6 +129,7 @@ impl NodeRow {
         self.write(|columns| {
             let first = columns.columns.len();
             columns.columns.extend_from_slice(&new.columns);
+            columns.place(first, &new.columns);
             columns.cells.resize(columns.columns.len(), 0);
             columns.retired.resize(columns.columns.len(), false);
             let groups = columns.sampled.len().max(new.group as usize + 1);
@@ -195,6 +198,12 @@ impl NodeRow {
         newest
     }
 
+    /// The newest value of each of some series, of those that were sampled after `since`.
+    pub fn newest_of(&self, since: WallTime, ids: impl Iterator<Item = SeriesId>) -> Vec<Option<Newest>> {
+        let is_new = |newest: &Newest| newest.at >= since;
+        self.read(|columns| ids.map(|id| columns.newest_of(id).filter(is_new)).collect())
+    }
+
     /// Series that are live. What is beyond the quota is no series here, only a column that is passed over.
     pub fn series_count(&self) -> usize {
         self.read(|columns| {
@@ -244,16 +253,34 @@ impl Columns {
         self.before.extend(stays);
     }
 
+    /// Notes where the series of new columns stand.
+    fn place(&mut self, first: usize, columns: &[Column]) {
+        let places = (first as Index..).zip(columns).filter_map(|(index, column)| Some((column.id?, index)));
+        self.places.extend(places);
+        // Nearly in order as it is: numbers count up as indices do.
+        self.places.sort();
+    }
+
     /// The values of some columns, those that have one.
     fn of(&self, indices: &[Index]) -> Vec<Newest> {
-        let value = |index: &Index| {
-            let at = *index as usize;
-            let column = self.columns.get(at).filter(|_| self.retired.get(at) == Some(&false))?;
-            let at = self.sampled.get(column.group as usize).copied().flatten()?;
-            let cell = self.cells.get(*index as usize)?;
-            Some(Newest { id: column.id?, at, value: column.form.value(*cell) })
-        };
-        indices.iter().filter_map(value).collect()
+        indices.iter().filter_map(|index| self.value(*index)).collect()
+    }
+
+    /// The value of a column that is live and was sampled.
+    fn value(&self, index: Index) -> Option<Newest> {
+        let at = index as usize;
+        let column = self.columns.get(at).filter(|_| self.retired.get(at) == Some(&false))?;
+        let sampled = self.sampled.get(column.group as usize).copied().flatten()?;
+        let cell = self.cells.get(at)?;
+        Some(Newest { id: column.id?, at: sampled, value: column.form.value(*cell) })
+    }
+
+    fn newest_of(&self, id: SeriesId) -> Option<Newest> {
+        let first = self.places.partition_point(|(other, _)| *other < id);
+        let places = self.places.get(first..).unwrap_or_default();
+        let here = places.iter().take_while(|(other, _)| *other == id);
+        let now = here.filter_map(|(_, index)| self.value(*index)).last();
+        now.or_else(|| self.before.iter().chain(&self.leaving).rfind(|newest| newest.id == id).copied())
     }
 
     fn newest(&self, wanted: &dyn Fn(SeriesId) -> bool) -> Vec<Newest> {
@@ -293,7 +320,10 @@ mod tests {
     }
 
     fn values(row: &NodeRow) -> Vec<(u32, f64)> {
-        row.newest(WallTime(0), &|_| true).iter().map(|newest| (newest.id.0, newest.value)).collect()
+        let all = row.newest(WallTime(0), &|_| true);
+        let one_by_one = row.newest_of(WallTime(0), (0..10).map(SeriesId));
+        assert_eq!(one_by_one.into_iter().flatten().collect::<Vec<_>>(), all);
+        all.iter().map(|newest| (newest.id.0, newest.value)).collect()
     }
 
     #[test]
@@ -358,6 +388,7 @@ mod tests {
         row.apply(WallTime(30), &[0], &[(0, 7)]);
         assert_eq!(values(&row), [(5, 3.0), (6, 7.0)]);
         assert_eq!(row.newest(WallTime(11), &|_| true).len(), 1, "old values end");
+        assert_eq!(row.newest_of(WallTime(11), [SeriesId(5)].into_iter()), [None]);
     }
 
     #[test]

@@ -200,6 +200,15 @@ pub trait Select: Send + Sync + 'static {
     fn oldest(&self, _node: NodeId) -> WallTime {
         WallTime(0)
     }
+    /// All series of a node that have this name and match; an engine that keeps a list of names looks at no others.
+    fn named(
+        &self,
+        node: NodeId,
+        name: &str,
+        matches: &dyn Fn(&SeriesSpec) -> bool,
+    ) -> Vec<(SeriesId, SeriesSpec)> {
+        self.find(node, &|spec| *spec.metric.name == *name && matches(spec))
+    }
     /// The samples of some series of a node from `from` to `to`, both included, oldest first; one list for each.
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>>;
     /// The buckets of some series of a node that begin from `from` to `to`, both included, oldest first; one list

@@ -314,7 +314,14 @@ mod tests {
     struct Names;
 
     impl Source for Names {
-        fn select(&self, _: &Selection, from: i64, to: i64) -> Result<Vec<SourceSeries>, SourceError> {
+        fn select(
+            &self,
+            _: &Selection,
+            from: i64,
+            to: i64,
+            budget: &mut Budget<'_>,
+        ) -> Result<Vec<SourceSeries>, Error> {
+            budget.read(10)?;
             let at_ms = to.min(600_000).max(from);
             let series = |name: usize| {
                 let labels = super::super::LabelSet::new([("__name__", format!("x{name}"))]);

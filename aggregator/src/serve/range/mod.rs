@@ -125,7 +125,7 @@ impl Found {
         if !self.question.selector.matches_node(member) {
             return;
         }
-        let mut series = store.find(member.id, &|spec| self.question.selector.matches_series(member, spec));
+        let mut series = self.question.selector.select(store, member);
         if !series.is_empty() {
             self.names.insert(member.id, member.name.to_string());
         }

@@ -8,6 +8,7 @@
 //! the table has hashes instead of series. Two series of one hash stand at keys that follow one another.
 
 use super::SeriesId;
+use super::names::Names;
 use super::pool::Pool;
 use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::time::WallTime;
@@ -21,6 +22,8 @@ pub struct Dictionary {
     numbers: HashMap<u64, SeriesId>,
     /// By number.
     series: Vec<(SeriesId, Known)>,
+    /// Of the first of these; of all when someone asks for a name.
+    names: Names,
     next: u32,
     /// Whatever has a lower number belongs to an earlier node of this number.
     floor: u32,
@@ -49,12 +52,19 @@ impl Dictionary {
         (id, true)
     }
 
+    /// So many series will be restored.
+    pub fn reserve(&mut self, count: usize) {
+        self.numbers.reserve(count);
+        self.series.reserve_exact(count);
+    }
+
     /// A series as it was known before.
     pub fn restore(&mut self, id: SeriesId, known: Known) {
         self.next = self.next.max(id.0.saturating_add(1));
         if id.0 < self.floor {
             return;
         }
+        self.names.clear();
         let (key, _) = self.look_up(&known.spec);
         match self.place(id) {
             Ok(at) => {
@@ -88,9 +98,29 @@ impl Dictionary {
     /// All series that match, by number.
     pub fn find(&self, matches: &dyn Fn(&SeriesSpec) -> bool) -> Vec<(SeriesId, SeriesSpec)> {
         let matching = self.series.iter().filter(|(_, known)| matches(&known.spec));
-        // Of two numbers of one series, the newer one counts.
-        let newest = matching.filter(|(id, known)| self.look_up(&known.spec).1 == Some(*id));
-        newest.map(|(id, known)| (*id, known.spec.clone())).collect()
+        self.newest(matching.map(|(id, known)| (*id, &known.spec)))
+    }
+
+    /// All series of a name that match, by number.
+    pub fn named(
+        &mut self,
+        name: &str,
+        matches: &dyn Fn(&SeriesSpec) -> bool,
+    ) -> Vec<(SeriesId, SeriesSpec)> {
+        let unnamed = self.series.get(self.names.len()..).unwrap_or_default();
+        self.names.add(unnamed.iter().map(|(_, known)| &*known.spec.metric.name));
+        let called = self.names.called(name).filter_map(|place| self.series.get(place));
+        let called = called.map(|(id, known)| (*id, &known.spec));
+        self.newest(called.filter(|(_, spec)| *spec.metric.name == *name && matches(spec)))
+    }
+
+    /// Of two numbers of one series, the newer one counts.
+    fn newest<'a>(
+        &self,
+        series: impl Iterator<Item = (SeriesId, &'a SeriesSpec)>,
+    ) -> Vec<(SeriesId, SeriesSpec)> {
+        let newest = series.filter(|(id, spec)| self.look_up(spec).1 == Some(*id));
+        newest.map(|(id, spec)| (id, spec.clone())).collect()
     }
 
     /// A series by its number.
@@ -131,6 +161,7 @@ impl Dictionary {
     /// Makes the table anew: a key in the middle of a row of them cannot be taken out.
     fn renumber(&mut self) {
         self.numbers.clear();
+        self.names.clear();
         let list = std::mem::take(&mut self.series);
         self.series.reserve_exact(list.len());
         for (id, known) in list {
@@ -196,6 +227,27 @@ mod tests {
     }
 
     #[test]
+    fn a_name_finds_what_a_search_finds_whatever_came_and_went() {
+        let mut dictionary = Dictionary::default();
+        let check = |dictionary: &mut Dictionary, expect: &[u32]| {
+            let found = dictionary.named("a", &|_| true);
+            assert_eq!(found, dictionary.find(&|spec| &*spec.metric.name == "a"));
+            assert_eq!(found.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), expect);
+            assert_eq!(dictionary.named("a", &|_| false), []);
+        };
+        dictionary.intern(&spec("b"), WallTime(1), &Pool::default());
+        check(&mut dictionary, &[]);
+        dictionary.intern(&spec("a"), WallTime(1), &Pool::default());
+        check(&mut dictionary, &[1]);
+        dictionary.restore(SeriesId(0), Known { spec: spec("c"), seen: WallTime(1) });
+        check(&mut dictionary, &[1]);
+        dictionary.expire(WallTime(9), &HashSet::from([SeriesId(0)]));
+        check(&mut dictionary, &[]);
+        dictionary.intern(&spec("a"), WallTime(1), &Pool::default());
+        check(&mut dictionary, &[2]);
+    }
+
+    #[test]
     fn two_series_of_one_hash_are_two() {
         let mut dictionary = Dictionary::default();
         let (first, _) = dictionary.intern(&spec("a"), WallTime(1), &Pool::default());
@@ -217,6 +269,7 @@ mod tests {
         }
         let found: Vec<_> = dictionary.find(&|_| true).into_iter().map(|(id, _)| id.0).collect();
         assert_eq!(found, [8]);
+        assert_eq!(dictionary.named("a", &|_| true), [(SeriesId(8), spec("a"))]);
         assert_eq!(dictionary.get(SeriesId(1)), Some(&spec("a")), "samples of it still lie about");
         assert_eq!(dictionary.intern(&spec("b"), WallTime(1), &Pool::default()), (SeriesId(9), true));
     }

@@ -14,7 +14,10 @@ use crate::store::SeriesId;
 use quorate_common::cell::varint::{put, zigzag};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::time::WallTime;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+/// Less than this are few.
+const FEW: usize = 16;
 
 /// What was sealed together: log files count as covered when all the chunk files are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +52,17 @@ pub struct Entry {
     pub last: WallTime,
     /// Its series.
     pub series: Vec<SeriesId>,
+}
+
+impl Entry {
+    /// Whether any of some series is in it. Few are looked for one by one, for that is quicker.
+    pub fn has_any(&self, wanted: &HashMap<SeriesId, usize>) -> bool {
+        if wanted.len() < FEW {
+            wanted.keys().any(|id| self.series.contains(id))
+        } else {
+            self.series.iter().any(|id| wanted.contains_key(id))
+        }
+    }
 }
 
 /// The bytes of an index.

@@ -14,7 +14,9 @@ mod index;
 mod layout;
 mod ledgers;
 mod log;
+mod names;
 mod open;
+mod packed;
 mod period;
 mod pool;
 mod record;
@@ -31,6 +33,7 @@ mod shelf;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod transpose;
 mod upkeep;
 mod verify;
 mod volume;

@@ -128,6 +128,7 @@ fn history((node, found): (NodeId, Found)) -> (NodeId, Arc<Mutex<History>>) {
     let mut history = History::new(node);
     history.dictionary.forget(floor);
     names.sort_by_key(|(id, _)| *id);
+    history.dictionary.reserve(names.len());
     names.into_iter().for_each(|(id, known)| history.dictionary.restore(id, known));
     segments.into_iter().for_each(|segment| history.restore(segment));
     (node, Arc::new(Mutex::new(history)))

@@ -23,7 +23,8 @@ use std::sync::Arc;
 mod read;
 pub(super) mod write;
 
-pub(super) use read::Reader;
+pub(super) use read::{Named, Reader};
+pub(super) use write::SERIES;
 
 /// A record.
 #[derive(Clone, Debug, PartialEq)]

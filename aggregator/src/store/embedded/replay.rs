@@ -6,15 +6,17 @@
 
 use super::dictionary::Known;
 use super::ledgers::{self, Ledgers};
-use super::log::{FileNumber, Learned};
+use super::log::{FileNumber, Learned, each};
+use super::packed::{PACKED, unpacked};
 use super::pool::Pool;
-use super::record::{Base, Frame, Record};
+use super::record::{Base, Frame, Named, Record, RecordError, SERIES};
 use super::segment::Segment;
 use super::window::Span;
 use crate::store::{Boot, Lane, Origin, SeriesId};
 use quorate_common::journal::{self, pieces};
 use quorate_common::ledger::Piece;
 use quorate_common::model::node::NodeId;
+use quorate_common::model::series::SeriesSpec;
 use quorate_common::model::session::{Epoch, SeqRange};
 use quorate_common::model::time::WallTime;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -61,6 +63,8 @@ pub struct Replay {
     pool: Arc<Pool>,
     segments: HashMap<NodeId, Vec<Segment>>,
     names: HashMap<NodeId, Vec<(SeriesId, Known)>>,
+    /// Series by their bytes: those that many nodes have are read once.
+    specs: HashMap<Vec<u8>, SeriesSpec>,
     floors: HashMap<NodeId, SeriesId>,
     entries: HashMap<(NodeId, Epoch), ledgers::Found>,
     ended: HashSet<(NodeId, Epoch)>,
@@ -103,16 +107,42 @@ impl Replay {
                     self.report.torn_bytes += bytes as u64;
                 }
                 journal::Piece::Damage { bytes, .. } => damaged += bytes as u64,
-                journal::Piece::Record { kind, payload, .. } => match Record::read(kind, payload) {
-                    Ok(record) => self.take(&mut file, record),
+                journal::Piece::Record { kind: PACKED, payload, .. } => match unpacked(payload) {
+                    Ok(records) => each(&records)
+                        .for_each(|(kind, payload)| damaged += self.record(&mut file, kind, payload)),
                     Err(_) => damaged += payload.len() as u64,
                 },
+                journal::Piece::Record { kind, payload, .. } => {
+                    damaged += self.record(&mut file, kind, payload);
+                }
             }
         }
         if damaged > 0 {
             self.report.damaged.push((name.to_owned(), damaged));
         }
         file.open.into_iter().for_each(|((node, _), segment)| self.keep(node, segment));
+    }
+
+    /// Takes a record; says how many bytes of it are none.
+    fn record(&mut self, file: &mut File, kind: u8, payload: &[u8]) -> u64 {
+        let done = match kind {
+            SERIES => Named::read(payload).and_then(|named| self.named(named)),
+            _ => Record::read(kind, payload).map(|record| self.take(file, record)),
+        };
+        done.map_or(payload.len() as u64, |()| 0)
+    }
+
+    fn named(&mut self, named: Named<'_>) -> Result<(), RecordError> {
+        let spec = match self.specs.get(named.bytes) {
+            Some(spec) => spec.clone(),
+            None => {
+                let spec = self.pool.share(named.spec()?);
+                self.specs.insert(named.bytes.to_vec(), spec.clone());
+                spec
+            }
+        };
+        self.name(named.node, named.id, Known { spec, seen: named.seen });
+        Ok(())
     }
 
     fn take(&mut self, file: &mut File, record: Record<'_>) {
@@ -135,10 +165,7 @@ impl Replay {
             }
             Record::Ended { node, epoch } => drop(self.ended.insert((node, epoch))),
             Record::Boot { node, boot } => self.boots.push((node, boot)),
-            Record::Series { node, id, seen, spec } => {
-                let spec = self.pool.share(spec);
-                self.name(node, id, Known { spec, seen });
-            }
+            Record::Series { node, id, seen, spec } => self.name(node, id, Known { spec, seen }),
             Record::Forgotten { node, next } => self.floor(node, next),
         }
     }
@@ -207,7 +234,7 @@ impl Replay {
 
     /// What other files said, too.
     pub fn join(&mut self, other: Replay) {
-        let Replay { report, segments, names, floors, entries, ended, boots, pool: _ } = other;
+        let Replay { report, segments, names, floors, entries, ended, boots, pool: _, specs: _ } = other;
         self.report.join(report);
         segments.into_iter().for_each(|(node, more)| self.segments.entry(node).or_default().extend(more));
         entries.into_iter().for_each(|(epoch, more)| self.entries.entry(epoch).or_default().join(more));

@@ -131,6 +131,20 @@ impl Segment {
         classes
     }
 
+    /// Before which visit of [`Segment::replay`] each index ends that does.
+    pub fn ends(&self) -> HashMap<Index, usize> {
+        let mut ends: HashMap<Index, usize> = self.layout.retired.iter().map(|index| (*index, 0)).collect();
+        let mut visits = 1;
+        for entry in &self.entries {
+            match entry {
+                Entry::Retire(indices) => ends.extend(indices.iter().map(|index| (*index, visits))),
+                Entry::Frame { again: false, .. } => visits += 1,
+                Entry::Frame { .. } | Entry::Register(_) => {}
+            }
+        }
+        ends
+    }
+
     /// Calls `visit` with the time, the bitmap of sampled groups and the decoder after every frame.
     ///
     /// # Errors

@@ -38,6 +38,17 @@ impl Select for Embedded {
         held.chain(sealed.map(|volume| volume.contents.start())).min().unwrap_or(WallTime(i64::MAX))
     }
 
+    fn named(
+        &self,
+        node: NodeId,
+        name: &str,
+        matches: &dyn Fn(&SeriesSpec) -> bool,
+    ) -> Vec<(SeriesId, SeriesSpec)> {
+        let Some(history) = self.get(node) else { return Vec::new() };
+        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.dictionary.named(name, matches)
+    }
+
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); series.len()];
         let places = places(series);

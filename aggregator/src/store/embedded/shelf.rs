@@ -195,11 +195,10 @@ impl Shelf {
         mut read: impl FnMut(&Chunk) -> Result<(), ChunkError>,
     ) {
         let Ok(entries) = self.entries(volume) else { return };
-        for entry in entries.iter().filter(|entry| entry.node == node) {
-            let is_asked = entry.series.iter().any(|id| wanted.contains_key(id));
-            if !is_asked || entry.first > to || entry.last < from {
-                continue;
-            }
+        let first = entries.partition_point(|entry| entry.node < node);
+        let of_node = entries.get(first..).unwrap_or_default().iter().take_while(|entry| entry.node == node);
+        for entry in of_node.filter(|entry| entry.first <= to && entry.last >= from && entry.has_any(wanted))
+        {
             if let Ok(Some(chunk)) = self.chunk(volume, entry)
                 && read(&chunk).is_err()
             {
@@ -231,7 +230,7 @@ impl Shelf {
         Ok(chunk)
     }
 
-    /// The chunks of a file, for those who ask again and again.
+    /// The chunks of a file, in order of nodes, for those who ask again and again.
     ///
     /// # Errors
     /// The disk.
@@ -239,7 +238,9 @@ impl Shelf {
         if let Some(entries) = self.cache.get(volume) {
             return Ok(entries);
         }
-        let entries = Arc::new(self.index(volume)?.1);
+        let mut entries = self.index(volume)?.1;
+        entries.sort_by_key(|entry| entry.node);
+        let entries = Arc::new(entries);
         self.cache.put(volume, entries.clone());
         Ok(entries)
     }

@@ -11,6 +11,7 @@
 
 use super::ledgers::Ledgers;
 use super::log::{Batch, FileNumber, Part, each, frame};
+use super::packed::packed;
 use super::record::Record;
 use super::window::Span;
 use quorate_common::disk::Disk;
@@ -259,8 +260,10 @@ fn begun(journal: &Journal) -> impl Iterator<Item = PathBuf> {
 }
 
 fn push_names(journals: &mut [Journal; 2], records: &[u8]) -> Result<(), JournalError> {
+    let failed = |path: &Path, source| JournalError::Disk { what: "pack", path: path.to_owned(), source };
+    let records = packed(records).map_err(|error| failed(journals[0].path(), error))?;
     for journal in journals {
-        each(records).try_for_each(|(kind, payload)| journal.push(kind, payload))?;
+        records.iter().try_for_each(|(kind, payload)| journal.push(*kind, payload))?;
         journal.sync()?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Bytes into records. Memory is taken only for what the bytes can hold.
 
-use super::write::{AGAIN, COUNTED, LATE};
+use super::write::{AGAIN, COUNTED, LATE, SERIES};
 use super::{
     Base, Boot, Column, Epoch, Frame, Lane, Layout, Lost, Origin, Piece, Record, RecordError, SeriesId,
     Totals,
@@ -32,6 +32,39 @@ impl<'a> Record<'a> {
     }
 }
 
+/// A record of a series whose bytes were not read yet: those of equal series are equal.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Whose.
+    pub node: NodeId,
+    /// Its number.
+    pub id: SeriesId,
+    /// A sample of it may be as new as this.
+    pub seen: WallTime,
+    /// The series.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Named<'a> {
+    /// Reads a record of kind [`SERIES`].
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn read(payload: &'a [u8]) -> Result<Named<'a>, RecordError> {
+        Reader(payload).named()
+    }
+
+    /// The series.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn spec(&self) -> Result<SeriesSpec, RecordError> {
+        let mut reader = Reader(self.bytes);
+        let spec = reader.spec()?;
+        if reader.0.is_empty() { Ok(spec) } else { Err(RecordError::Long) }
+    }
+}
+
 /// What is left to read.
 pub(in crate::store::embedded) struct Reader<'a>(pub(in crate::store::embedded) &'a [u8]);
 
@@ -51,16 +84,19 @@ impl<'a> Reader<'a> {
             6 => Record::Closed { node: self.node()?, lost: self.lost()? },
             7 => Record::Ledger { node: self.node()?, epoch: self.epoch()?, pieces: self.pieces()? },
             8 => Record::Ended { node: self.node()?, epoch: self.epoch()? },
-            9 => Record::Series {
-                node: self.node()?,
-                id: SeriesId(self.small("a series")?),
-                seen: self.time()?,
-                spec: self.spec()?,
-            },
+            SERIES => {
+                let Named { node, id, seen, .. } = self.named()?;
+                Record::Series { node, id, seen, spec: self.spec()? }
+            }
             10 => Record::Forgotten { node: self.node()?, next: SeriesId(self.small("a series")?) },
             11 => Record::Boot { node: self.node()?, boot: self.boot()? },
             other => return Err(RecordError::Kind(other)),
         })
+    }
+
+    fn named(&mut self) -> Result<Named<'a>, RecordError> {
+        let (node, id, seen) = (self.node()?, SeriesId(self.small("a series")?), self.time()?);
+        Ok(Named { node, id, seen, bytes: self.0 })
     }
 
     fn register(&mut self) -> Result<Record<'a>, RecordError> {

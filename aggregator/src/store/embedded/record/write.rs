@@ -7,6 +7,9 @@ use quorate_common::model::series::{CellForm, MetricKind, SeriesClass, SeriesSpe
 use quorate_common::model::session::SeqRange;
 use quorate_common::tally::Cause;
 
+/// What the journal calls a series.
+pub const SERIES: u8 = 9;
+
 impl Record<'_> {
     /// What the journal calls it.
     pub fn kind(&self) -> u8 {
@@ -19,7 +22,7 @@ impl Record<'_> {
             Record::Closed { .. } => 6,
             Record::Ledger { .. } => 7,
             Record::Ended { .. } => 8,
-            Record::Series { .. } => 9,
+            Record::Series { .. } => SERIES,
             Record::Forgotten { .. } => 10,
             Record::Boot { .. } => 11,
         }
