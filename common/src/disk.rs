@@ -47,6 +47,9 @@ pub trait Disk: Send + Sync + 'static {
     /// the kernel may have dropped what it could not write, and a second call would succeed.
     fn sync(&self, path: &Path) -> io::Result<()>;
 
+    /// Keeps the first bytes of the file, which has at least as many, and no others. Survives.
+    fn shorten(&self, path: &Path, bytes: u64) -> io::Result<()>;
+
     /// Names of the files in a directory, sorted; unfinished ones of [`Disk::write_atomic`] are left out.
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
@@ -119,6 +122,12 @@ impl Disk for SystemDisk {
     fn sync(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_data()?;
         durable::sync_directory_of(path)
+    }
+
+    fn shorten(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(bytes)?;
+        file.sync_all()
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {

@@ -47,13 +47,13 @@ impl World {
             20..23 => self.agent.disk.arm(self.rng.below(6) as u32),
             23..26 => self.arm_aggregator(),
             26..28 => self.fail_agent(),
-            28..31 if !self.has_steps => self.fail_aggregator(),
+            28..31 => self.fail_aggregator(),
             31..33 => self.leap(),
             33 => self.be_silent(),
-            34 if self.has_steps => self.step_agent(),
-            35 if self.has_steps => self.step_aggregator(),
+            34 => self.step_agent(),
+            35 => self.step_aggregator(),
             36 => self.fill_agent_disk(),
-            37 if !self.has_steps => self.aggregator_disk.limit(Some(self.rng.below(8_000))),
+            37 => self.aggregator_disk.limit(Some(self.rng.below(8_000))),
             38..42 => self.relieve(),
             _ => {}
         }

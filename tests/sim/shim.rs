@@ -172,6 +172,11 @@ impl Disk for Shim {
         if skipped { Ok(()) } else { self.disk.sync(path) }
     }
 
+    fn shorten(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        self.enter(Operation::Write)?;
+        self.disk.shorten(path, bytes)
+    }
+
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         self.enter(Operation::Read)?;
         self.disk.list(directory)

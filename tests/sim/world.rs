@@ -36,9 +36,6 @@ pub struct World {
     pub(super) is_mute: bool,
     /// The link breaks and comes back again and again, so that there are more holes than a ledger can have.
     pub(super) is_flapping: bool,
-    /// Wall clocks step. Then the aggregator's disk does not fail: what could not be logged is in memory and is sealed
-    /// from there, and would be there a second time if it came again to a process that takes it for another time.
-    pub(super) has_steps: bool,
     rough: u64,
     /// Whether it says what happens.
     pub is_told: bool,
@@ -80,7 +77,6 @@ impl World {
             link: None,
             is_mute: is_flapping || rng.below(6) == 0,
             is_flapping,
-            has_steps: rng.below(2) == 0,
             rough,
             is_told: false,
             truth: Truth::default(),

@@ -124,7 +124,7 @@ impl Commits {
 }
 
 /// Of the batch that something is in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// One value of one series.

@@ -196,6 +196,15 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn shorten(&self, path: &Path, bytes: u64) -> io::Result<()> {
+        let mut state = self.enter(Operation::Write)?;
+        let mut content = state.files.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
+        content.resize(usize::try_from(bytes).unwrap_or(usize::MAX), 0);
+        state.files.insert(path.to_owned(), content.clone());
+        state.keep(path, content);
+        Ok(())
+    }
+
     fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
         let state = self.enter(Operation::Read)?;
         let inside = state.files.keys().filter(|path| path.parent() == Some(directory));

@@ -23,7 +23,7 @@ use super::verify::Verify;
 use super::volume::Contents;
 use super::window::Span;
 use super::writer::{CommitError, Durable, Writer};
-use crate::store::{Commits, SeriesId};
+use crate::store::{Commits, SeriesId, Ticket};
 use quorate_common::block::BlockError;
 use quorate_common::clock::Clock;
 use quorate_common::error::chain;
@@ -94,18 +94,26 @@ impl Engine {
     ///
     /// # Errors
     /// Files that are over; everybody was told, and goes on in new ones.
-    pub fn commit(&self) -> Result<(), CommitError> {
+    pub fn commit(&self, nodes: &Nodes) -> Result<(), CommitError> {
         // What is left of a full disk is for those who make room.
-        self.commit_with(&mut self.writer(), self.reserve.lets_write())
+        self.commit_with(nodes, &mut self.writer(), self.reserve.lets_write())
     }
 
-    pub(super) fn commit_with(&self, writer: &mut Writer, may_write: bool) -> Result<(), CommitError> {
+    pub(super) fn commit_with(
+        &self,
+        nodes: &Nodes,
+        writer: &mut Writer,
+        may_write: bool,
+    ) -> Result<(), CommitError> {
         let Some(batch) = self.log.take() else { return Ok(()) };
+        let ticket = batch.ticket;
         let done = if may_write { writer.commit(batch) } else { Err(writer.refuse(batch)) };
         match &done {
             Ok(()) => self.log.land(),
             Err(error) => {
                 self.log.fail(&error.files);
+                // Before anybody is told, and sends it again.
+                Engine::fail(nodes, &error.files, ticket);
                 if is_full(error) {
                     self.reserve.give_back();
                 }
@@ -119,15 +127,22 @@ impl Engine {
         done
     }
 
+    /// What files lack comes again, perhaps to a process that takes it for another time: it must not be sealed.
+    fn fail(nodes: &Nodes, files: &[FileNumber], batch: Ticket) {
+        for history in all(nodes) {
+            history.lock().unwrap_or_else(PoisonError::into_inner).fail(files, batch);
+        }
+    }
+
     /// All files as they are now, with what was gathered so far. Nothing is sealed, deleted or logged meanwhile.
     ///
     /// # Errors
     /// A log file that cannot be opened.
-    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+    pub fn snapshot(&self, nodes: &Nodes) -> Result<Snapshot, SnapshotError> {
         let _still = self.upkeep.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writer = self.writer();
         // What does not become durable is not acknowledged either: the snapshot lacks nothing that is.
-        if let Err(error) = self.commit_with(&mut writer, self.reserve.lets_write()) {
+        if let Err(error) = self.commit_with(nodes, &mut writer, self.reserve.lets_write()) {
             tracing::warn!(error = chain(&error), "the snapshot lacks the newest frames");
         }
         Snapshot::take(&self.shelf, &writer.files())
@@ -149,8 +164,8 @@ impl Engine {
         // What was gathered for the files is in memory, too: it must not be logged behind their end.
         let covered = {
             let mut writer = self.writer();
-            self.commit_with(&mut writer, true)?;
-            writer.covered(span, below)
+            self.commit_with(nodes, &mut writer, true)?;
+            writer.covered(span, below)?
         };
         let names: Vec<String> = covered.iter().map(|(_, name)| name.clone()).collect();
         let mut writings = Vec::new();

@@ -6,7 +6,7 @@ use super::log::{FileNumber, Learned, Log, Pushed};
 use super::record::{Base, Frame, Record};
 use super::segment::{FRAMES_MAX, Segment};
 use super::window::Span;
-use crate::store::{FrameRecord, Lane, NewColumns, Origin, SeriesId};
+use crate::store::{FrameRecord, Lane, NewColumns, Origin, SeriesId, Ticket};
 use quorate_common::cell::{Decoder, Index};
 use quorate_common::model::node::NodeId;
 use quorate_common::model::series::Window;
@@ -102,9 +102,9 @@ impl History {
             let Some(open) = &mut self.stream(lane).open[place(window)] else { continue };
             let taken = match log.filter(|_| open.number > 0) {
                 Some(log) => log.push((open.span, open.number), &record(node, open.place()), None),
-                None => Pushed::Taken,
+                None => Pushed::Taken(Ticket::default()),
             };
-            if taken == Pushed::Taken { push(open) } else { self.close(lane, window) }
+            if matches!(taken, Pushed::Taken(_)) { push(open) } else { self.close(lane, window) }
         }
     }
 
@@ -132,10 +132,10 @@ impl History {
             let place = open.place();
             let taken = match log.filter(|_| open.number > 0) {
                 Some(log) => log.push((span, open.number), &Record::Frame { place, frame }, learned(&frame)),
-                None => Pushed::Taken,
+                None => Pushed::Taken(Ticket::default()),
             };
-            if taken == Pushed::Taken {
-                open.push(&frame);
+            if let Pushed::Taken(batch) = taken {
+                open.push(&frame, batch);
                 return log.is_none() || open.number > 0;
             }
             self.close(lane, window);
@@ -189,15 +189,36 @@ impl History {
         self.closed.iter().filter(|segment| touches(segment)).cloned().chain(open).collect()
     }
 
-    /// The windows of everything here, and how many frames each has.
+    /// The windows of everything that lies in log files, and how many frames each has.
     pub fn spans(&self) -> impl Iterator<Item = (Span, usize)> {
-        let closed = self.closed.iter().map(|segment| &**segment);
-        closed.chain(self.open()).map(|segment| (segment.span, segment.frames))
+        let all = self.closed.iter().map(|segment| &**segment).chain(self.open());
+        all.filter(|segment| segment.number > 0).map(|segment| (segment.span, segment.frames))
     }
 
-    /// Ends what is open of a window, and gives all of it that lies in log files below a number, or in none.
+    /// Files lack a batch and all after it: that stays for readers, as something that no file has.
+    pub fn fail(&mut self, files: &[FileNumber], batch: Ticket) {
+        for (lane, window) in
+            [Lane::Live, Lane::Late].into_iter().flat_map(|lane| WINDOWS.map(|it| (lane, it)))
+        {
+            let open = self.stream(lane).open[place(window)].as_ref();
+            if open.is_some_and(|open| files.contains(&open.number)) {
+                self.close(lane, window);
+            }
+        }
+        let mut left = Vec::new();
+        for segment in self.closed.iter_mut().filter(|segment| files.contains(&segment.number)) {
+            if let Some(before) = segment.before(batch) {
+                let mut whole = Arc::unwrap_or_clone(std::mem::replace(segment, Arc::new(before)));
+                whole.number = 0;
+                left.push(Arc::new(whole));
+            }
+        }
+        self.closed.extend(left);
+    }
+
+    /// Ends what is open of a window, and gives all of it that lies in log files below a number.
     pub fn ripe(&mut self, span: Span, below: FileNumber) -> Vec<Arc<Segment>> {
-        let is_ripe = |segment: &Segment| segment.span == span && segment.number < below;
+        let is_ripe = |segment: &Segment| segment.span == span && (1..below).contains(&segment.number);
         for lane in [Lane::Live, Lane::Late] {
             if self.stream(lane).open[place(span.window)].as_ref().is_some_and(&is_ripe) {
                 self.close(lane, span.window);
@@ -228,13 +249,13 @@ fn begin(
     // Layout and decoder were told the same. If they were not, no one could read the frame later.
     let cells = layout.key_frame(span.window, decoder.row()).ok()?;
     let base = Base { frame: Frame { cells: &cells, ..frame }, layout: layout.clone() };
-    let Some(log) = log else { return Some(Segment::begin(span, 0, &base)) };
+    let Some(log) = log else { return Some(Segment::begin(span, (0, Ticket::default()), &base)) };
     let record = Record::Base(base.clone());
     loop {
         let number = log.number(span);
         match log.push((span, number), &record, learned(&frame)) {
-            Pushed::Taken => return Some(Segment::begin(span, number, &base)),
-            Pushed::Full => return Some(Segment::begin(span, 0, &base)),
+            Pushed::Taken(batch) => return Some(Segment::begin(span, (number, batch), &base)),
+            Pushed::Full => return Some(Segment::begin(span, (0, Ticket::default()), &base)),
             // The file ended between the two calls.
             Pushed::Stale => {}
         }

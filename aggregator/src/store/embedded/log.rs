@@ -61,8 +61,8 @@ impl Learned {
 /// What became of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pushed {
-    /// It was taken.
-    Taken,
+    /// It was taken, and is in this batch.
+    Taken(Ticket),
     /// The file is over.
     Stale,
     /// There is no room.
@@ -85,6 +85,8 @@ pub type Lesson = Vec<(FileNumber, Learned)>;
 /// Everything that was gathered.
 #[derive(Debug, Default)]
 pub struct Batch {
+    /// Which it is.
+    pub ticket: Ticket,
     /// For the dictionary; durable before all others.
     pub names: Vec<u8>,
     /// By number of the file.
@@ -144,7 +146,7 @@ impl Log {
         let before = gathered.bytes;
         gathered.put(span, number, record, learned);
         self.wake(before, &gathered);
-        Pushed::Taken
+        Pushed::Taken(Ticket(gathered.taken + 1))
     }
 
     /// Takes a record that belongs to no stretch, in the newest file of `span`'s class.
@@ -181,7 +183,7 @@ impl Log {
         gathered.taken += 1;
         gathered.flying = Arc::new(std::mem::take(&mut gathered.lesson));
         let (names, parts) = (std::mem::take(&mut gathered.names), std::mem::take(&mut gathered.parts));
-        Some(Batch { names, parts, lesson: gathered.flying.clone() })
+        Some(Batch { ticket: Ticket(gathered.taken), names, parts, lesson: gathered.flying.clone() })
     }
 
     /// The files that take records now, and the number that the next will have.
@@ -323,7 +325,7 @@ mod tests {
         let log = Log::new(5);
         assert_eq!(log.number(SPAN), 5);
         let learned = Learned::Ended(NODE, Epoch::default());
-        assert_eq!(log.push((SPAN, 5), &retire(1), Some(learned)), Pushed::Taken);
+        assert_eq!(log.push((SPAN, 5), &retire(1), Some(learned)), Pushed::Taken(Ticket(1)));
         assert_eq!(log.push((SPAN, 4), &retire(1), None), Pushed::Stale);
         log.close(SPAN);
         assert_eq!(log.push((SPAN, 5), &retire(2), None), Pushed::Stale);
@@ -349,13 +351,13 @@ mod tests {
         let long =
             Record::Retire { node: NODE, lane: Lane::Live, place: 1, indices: vec![u32::MAX; 1 << 20] };
         let mut taken = 0;
-        while log.push((SPAN, number), &long, None) == Pushed::Taken {
+        while log.push((SPAN, number), &long, None) == Pushed::Taken(Ticket(1)) {
             taken += 1;
         }
         assert_eq!(taken, GATHERED_BYTES_MAX / (5 << 20) + 1);
         assert_eq!(log.push((SPAN, number), &long, None), Pushed::Full);
         log.take();
-        assert_eq!(log.push((SPAN, number), &long, None), Pushed::Taken);
+        assert_eq!(log.push((SPAN, number), &long, None), Pushed::Taken(Ticket(2)));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Embedded {
     /// # Errors
     /// A file that cannot be opened.
     pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
-        self.engine.as_ref().map_or_else(|| Ok(Snapshot::default()), Engine::snapshot)
+        self.engine.as_ref().map_or_else(|| Ok(Snapshot::default()), |engine| engine.snapshot(&self.nodes))
     }
 
     /// Makes durable what was gathered, for whoever has no [`Running`]. One thread at a time.
@@ -149,7 +149,7 @@ impl Embedded {
     /// # Errors
     /// Files that are over: what was gathered for them and not durable before must come again.
     pub fn commit(&self) -> Result<(), CommitError> {
-        self.engine.as_ref().map_or(Ok(()), Engine::commit)
+        self.engine.as_ref().map_or(Ok(()), |engine| engine.commit(&self.nodes))
     }
 
     /// Seals what is over and lets go of what is old, for whoever has no [`Running`]. One thread at a time. Says what

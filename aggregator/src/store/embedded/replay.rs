@@ -12,7 +12,7 @@ use super::pool::Pool;
 use super::record::{Base, Frame, Named, Record, RecordError, SERIES};
 use super::segment::Segment;
 use super::window::Span;
-use crate::store::{Boot, Lane, Origin, SeriesId};
+use crate::store::{Boot, Lane, Origin, SeriesId, Ticket};
 use quorate_common::journal::{self, pieces};
 use quorate_common::ledger::Piece;
 use quorate_common::model::node::NodeId;
@@ -175,7 +175,9 @@ impl Replay {
         self.learn(&base.frame);
         let Some((span, number)) = file.place else { return };
         self.report.frames += 1;
-        if let Some(before) = file.open.insert((node, lane), Segment::begin(span, number, base)) {
+        if let Some(before) =
+            file.open.insert((node, lane), Segment::begin(span, (number, Ticket::default()), base))
+        {
             self.keep(node, before);
         }
     }
@@ -184,7 +186,9 @@ impl Replay {
         // Of a sealed file only the ledger is wanted: what its chunks lack, nobody can give back.
         if file.place.is_none() {
             self.learn(frame);
-        } else if self.follow(file, (frame.node, frame.lane), place, |open| open.push(frame)) {
+        } else if self
+            .follow(file, (frame.node, frame.lane), place, |open| open.push(frame, Ticket::default()))
+        {
             self.learn(frame);
             self.report.frames += 1;
         } else {

@@ -70,11 +70,11 @@ impl Over {
     }
 }
 
-fn commit(_: &Embedded, engine: &Engine, over: &Over) {
+fn commit(store: &Embedded, engine: &Engine, over: &Over) {
     let mut is_failing = false;
     while engine.log.wait() {
         engine.log.linger(COMMIT_EVERY, COMMIT_BYTES);
-        match engine.commit() {
+        match engine.commit(&store.nodes) {
             Ok(()) if is_failing => {
                 is_failing = false;
                 tracing::info!("frames become durable again");

@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::log::FileNumber;
 use super::record::{Base, Frame};
 use super::window::Span;
-use crate::store::{Column, NewColumns, Sample, SeriesId};
+use crate::store::{Column, NewColumns, Sample, SeriesId, Ticket};
 use quorate_common::cell::{CellError, Decoder, FrameHead, Index};
 use quorate_common::model::series::SeriesClass;
 use quorate_common::model::time::WallTime;
@@ -33,6 +33,7 @@ pub struct Segment {
     /// Its newest frame.
     pub last: WallTime,
     base_at: WallTime,
+    base_batch: Ticket,
     base_seq: u64,
     /// The groups that the first frame sampled; none if it was kept before.
     base_groups: Vec<u8>,
@@ -52,12 +53,12 @@ pub struct Segment {
 enum Entry {
     Register(NewColumns),
     Retire(Vec<Index>),
-    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32, again: bool },
+    Frame { at: WallTime, head: FrameHead, groups: u32, cells: u32, again: bool, batch: Ticket },
 }
 
 impl Segment {
-    /// One that begins.
-    pub fn begin(span: Span, number: FileNumber, base: &Base<'_>) -> Segment {
+    /// One that begins, in a log file and with a batch.
+    pub fn begin(span: Span, (number, batch): (FileNumber, Ticket), base: &Base<'_>) -> Segment {
         let Base { frame, layout } = base;
         Segment {
             span,
@@ -65,6 +66,7 @@ impl Segment {
             first: frame.at,
             last: frame.at,
             base_at: frame.at,
+            base_batch: batch,
             base_seq: frame.head.seq,
             base_groups: if frame.again { Vec::new() } else { frame.groups.to_vec() },
             base_cells: frame.cells.to_vec(),
@@ -91,17 +93,36 @@ impl Segment {
         self.entries.push(Entry::Retire(indices.to_vec()));
     }
 
-    /// A frame follows.
-    pub fn push(&mut self, frame: &Frame<'_>) {
+    /// A frame follows, with a batch.
+    pub fn push(&mut self, frame: &Frame<'_>, batch: Ticket) {
         self.bytes.extend_from_slice(frame.groups);
         self.bytes.extend_from_slice(frame.cells);
         let (groups, cells) = (frame.groups.len() as u32, frame.cells.len() as u32);
         let Frame { at, head, again, .. } = *frame;
-        self.entries.push(Entry::Frame { at, head, groups, cells, again });
+        self.entries.push(Entry::Frame { at, head, groups, cells, again, batch });
         self.first = self.first.min(at);
         self.last = self.last.max(at);
         self.frames += 1;
         self.newest = head.seq;
+    }
+
+    /// The same without the samples that came with a batch or after it. `None` if there are none of those.
+    pub fn before(&self, batch: Ticket) -> Option<Segment> {
+        let (mut before, mut is_less) = (self.clone(), false);
+        if !before.base_groups.is_empty() && before.base_batch >= batch {
+            before.base_groups.clear();
+            is_less = true;
+        }
+        for entry in &mut before.entries {
+            if let Entry::Frame { again, batch: own, .. } = entry
+                && !*again
+                && *own >= batch
+            {
+                *again = true;
+                is_less = true;
+            }
+        }
+        is_less.then_some(before)
     }
 
     /// Nothing follows.
@@ -160,7 +181,7 @@ impl Segment {
                     decoder.register(new.group, new.window, new.first, &forms)?;
                 }
                 Entry::Retire(indices) => indices.iter().try_for_each(|index| decoder.retire(*index))?,
-                Entry::Frame { at, head, groups, cells, again } => {
+                Entry::Frame { at, head, groups, cells, again, .. } => {
                     let (bitmap, rest) = bytes.split_at_checked(*groups as usize).unwrap_or_default();
                     let (cells, rest) = rest.split_at_checked(*cells as usize).unwrap_or_default();
                     bytes = rest;

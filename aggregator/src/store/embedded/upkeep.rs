@@ -82,9 +82,7 @@ impl Engine {
                 Err(error) => errors.push(error),
             }
         }
-        if !errors.is_empty() || self.commits.borrow().is_failing {
-            self.let_go(nodes, now);
-        }
+        self.let_go(nodes, now);
         let is_due = |at: Option<BootTime>, every| at.is_none_or(|at| now.boot.since(at) >= every);
         if is_due(upkeep.rolled_at, ROLL_EVERY) {
             upkeep.rolled_at = Some(now.boot);
@@ -134,7 +132,7 @@ impl Engine {
         due
     }
 
-    /// While the disk fails, what no log file has is kept for a while only: the agents have it, too.
+    /// What no log file has is kept for a while only, for readers: it is not durable, and the agents have it, too.
     fn let_go(&self, nodes: &Nodes, now: Now) {
         let before = now.wall.0.saturating_sub(UNLOGGED_MAX.as_nanos() as i64);
         let (mut kept, next) = {
@@ -194,7 +192,7 @@ impl Engine {
     /// Writes the dictionary anew, without series that stand in no window.
     fn rewrite_names(&self, nodes: &Nodes) -> Result<(), SealError> {
         let mut writer = self.writer();
-        self.commit_with(&mut writer, true)?;
+        self.commit_with(nodes, &mut writer, true)?;
         let oldest = self.shelf.all().iter().map(|volume| volume.contents.start()).min();
         let mut records = Vec::new();
         for history in all(nodes) {

@@ -37,6 +37,10 @@ pub struct Writer {
     rng: Box<dyn Rng>,
     durable: Durable,
     open: HashMap<FileNumber, Journal>,
+    /// How much of each open file is durable.
+    synced: HashMap<FileNumber, u64>,
+    /// Files that failed, with how much of each is durable.
+    torn: Vec<(PathBuf, u64)>,
     /// Every log file that is there, open or not.
     paths: BTreeMap<FileNumber, (Span, PathBuf)>,
     names: Option<[Journal; 2]>,
@@ -85,6 +89,8 @@ impl Writer {
             rng,
             durable,
             open: HashMap::new(),
+            synced: HashMap::new(),
+            torn: Vec::new(),
             paths: logs,
             names: None,
             unnamed: Vec::new(),
@@ -96,7 +102,8 @@ impl Writer {
     /// Makes a batch durable. When that fails, all files that it is for are over.
     pub fn commit(&mut self, mut batch: Batch) -> Result<(), CommitError> {
         self.unnamed.append(&mut batch.names);
-        match self.write_names().and_then(|()| self.write_parts(&batch)) {
+        let written = self.mend().and_then(|()| self.write_names()).and_then(|()| self.write_parts(&batch));
+        match written {
             Ok(()) => {
                 let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
                 batch.lesson.iter().for_each(|(_, learned)| durable.learn(*learned));
@@ -144,10 +151,18 @@ impl Writer {
     }
 
     /// The log files of a window below a number, and their names, as a chunk file says that it covers them.
-    pub fn covered(&self, span: Span, below: FileNumber) -> Vec<(FileNumber, String)> {
+    ///
+    /// # Errors
+    /// Something that failed is still on the disk, and would be taken for what the chunks lack.
+    pub fn covered(
+        &mut self,
+        span: Span,
+        below: FileNumber,
+    ) -> Result<Vec<(FileNumber, String)>, JournalError> {
+        self.mend()?;
         let files = self.paths.iter().filter(|(number, (of, _))| *of == span && **number < below);
         let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
-        files.filter_map(|(number, (_, path))| Some((*number, name(path)?))).collect()
+        Ok(files.filter_map(|(number, (_, path))| Some((*number, name(path)?))).collect())
     }
 
     /// Deletes log files whose frames are sealed. What only they knew of ledgers is durable elsewhere before.
@@ -156,7 +171,7 @@ impl Writer {
         journal.sync()?;
         let mut old = std::mem::replace(&mut self.checkpoints, begun(&journal).collect());
         for number in numbers {
-            self.open.remove(number);
+            (self.open.remove(number), self.synced.remove(number));
             old.extend(self.paths.remove(number).map(|(_, path)| path));
         }
         // What stays is released once more after the next start: it is covered.
@@ -212,9 +227,13 @@ impl Writer {
             self.write_part(*number, part)?;
         }
         // All are with the kernel before the first is waited for.
+        for number in batch.parts.keys() {
+            self.open.get_mut(number).map_or(Ok(()), Journal::sync)?;
+        }
+        // Until all are, none is: what one file has of a batch that fails comes again, too.
         for (number, part) in &batch.parts {
-            let Some(journal) = self.open.get_mut(number) else { continue };
-            journal.sync()?;
+            let Some(journal) = self.open.get(number) else { continue };
+            self.synced.insert(*number, journal.bytes());
             self.paths.insert(*number, (part.span, journal.path().to_owned()));
         }
         Ok(())
@@ -247,10 +266,27 @@ impl Writer {
 
     /// A file failed. If nothing in it is durable it is deleted: on a full disk there would be ever more of them.
     fn abandon(&mut self, number: FileNumber) {
-        let journal = self.open.remove(&number);
-        if let Some(journal) = journal.filter(|_| !self.paths.contains_key(&number)) {
-            self.disk.remove(journal.path()).ok();
+        let synced = self.synced.remove(&number).unwrap_or_default();
+        self.torn.extend(self.open.remove(&number).map(|journal| (journal.path().to_owned(), synced)));
+        // What cannot be done now is done before anything else becomes durable.
+        self.mend().ok();
+    }
+
+    /// Takes what failed from the disk: it comes again, and a start would find it there, too.
+    fn mend(&mut self) -> Result<(), JournalError> {
+        while let Some((path, bytes)) = self.torn.last() {
+            let done = match *bytes {
+                0 => self.disk.remove(path),
+                bytes => self.disk.shorten(path, bytes),
+            };
+            match done {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(JournalError::Disk { what: "shorten", path: path.clone(), source: error });
+                }
+                _ => drop(self.torn.pop()),
+            }
         }
+        Ok(())
     }
 }
 

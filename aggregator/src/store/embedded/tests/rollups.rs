@@ -68,7 +68,7 @@ fn buckets_are_what_the_samples_say_whatever_happened_between() {
         world.clock.put(0);
         let mut second = 0;
         for run in 1..=6 {
-            let mut feeds = [1, 2].map(|node| Feed::begin(&world.store, node, run));
+            let mut feeds = [1, 2].map(|node| Feed::uncounted(&world.store, node, run));
             feeds.iter_mut().for_each(|feed| feed.modulo = 5_000);
             for _ in 0..60 + rng.below(60) {
                 second += 1 + rng.below(120);
@@ -115,7 +115,7 @@ fn buckets_are_what_the_samples_say_whatever_happened_between() {
 fn buckets_outlive_samples_and_hours_outlive_minutes() {
     let mut world = World::new(1);
     world.clock.put(0);
-    let mut feed = Feed::begin(&world.store, 1, 1);
+    let mut feed = Feed::uncounted(&world.store, 1, 1);
     (1..400).for_each(|frame| feed.frame(&world.store, frame * 40));
     assert!(world.keep_up(FIRST_END_S + 1_000) && world.keep_up(FIRST_END_S + 1_200));
     assert_eq!(world.names("chunks-minutes-").len(), 0, "more may come for a while");
@@ -152,7 +152,7 @@ fn buckets_outlive_samples_and_hours_outlive_minutes() {
 fn late_frames_supersede_the_buckets_of_their_node() {
     let world = World::new(1);
     world.clock.put(0);
-    let mut feeds = [1, 2].map(|node| Feed::begin(&world.store, node, 1));
+    let mut feeds = [1, 2].map(|node| Feed::uncounted(&world.store, node, 1));
     (1..300).for_each(|frame| feeds.iter_mut().for_each(|feed| feed.frame(&world.store, frame * 40)));
     assert!(world.keep_up(FIRST_END_S + 1_000) && world.keep_up(FIRST_END_S + 1_500));
     assert_eq!(world.names("chunks-minutes-").len(), 1);
@@ -183,7 +183,7 @@ fn a_roll_up_that_fails_is_tried_again() {
         for after in 0.. {
             let world = World::new(u64::from(after));
             world.clock.put(0);
-            let mut feed = Feed::begin(&world.store, 1, 1);
+            let mut feed = Feed::uncounted(&world.store, 1, 1);
             (1..20).for_each(|frame| feed.frame(&world.store, frame * 40));
             assert!(world.keep_up(FIRST_END_S + 1_000));
             let expect = rolled(&world, 1, Resolution::Minute);
@@ -207,7 +207,7 @@ fn a_roll_up_that_fails_is_tried_again() {
 fn readers_see_the_same_while_history_is_sealed_and_rolled_up() {
     let world = World::new(1);
     world.clock.put(0);
-    let mut feed = Feed::begin(&world.store, 1, 1);
+    let mut feed = Feed::uncounted(&world.store, 1, 1);
     (1..300).for_each(|frame| feed.frame(&world.store, frame * 40));
     let expect = rolled(&world, 1, Resolution::Minute);
     std::thread::scope(|scope| {
@@ -226,7 +226,7 @@ fn readers_see_the_same_while_history_is_sealed_and_rolled_up() {
 #[test]
 fn in_memory_alone_there_are_buckets_too() {
     let store = Embedded::default();
-    let mut feed = Feed::begin(&store, 1, 1);
+    let mut feed = Feed::uncounted(&store, 1, 1);
     (1..300).for_each(|second| feed.frame(&store, second));
     let id = store.find(NodeId(1), &|found| *found == spec(3))[0].0;
     let samples = store.samples(NodeId(1), &[id], ALL.0, ALL.1);
