@@ -9,3 +9,4 @@
 
 pub mod envelope;
 pub mod prometheus;
+pub mod rest;
