@@ -8,3 +8,4 @@
 //! through; what lies behind asks nobody again.
 
 pub mod envelope;
+pub mod metric;
