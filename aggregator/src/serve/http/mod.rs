@@ -8,4 +8,5 @@
 //! through; what lies behind asks nobody again.
 
 pub mod envelope;
+pub mod live;
 pub mod metric;
