@@ -182,7 +182,7 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes a port ten times a second; blocks until it says where it listens itself.
+    /// Scrapes a port every second; blocks until it says where it listens itself.
     fn start(dir: &std::path::Path, target: SocketAddr) -> Prometheus {
         let job = |name: &str, path: &str| {
             format!(
@@ -191,8 +191,7 @@ impl Prometheus {
             )
         };
         let jobs = [job("own", "/metrics"), job("nodes", "/federate")].concat();
-        let text =
-            format!("global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\nscrape_configs:\n{jobs}");
+        let text = format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n{jobs}");
         std::fs::write(dir.join("prometheus.yml"), text).unwrap();
         let mut child = Command::new("prometheus")
             .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))
@@ -203,7 +202,7 @@ impl Prometheus {
             .expect("prometheus is there");
         let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let address = |line: &String| {
-            let said = line.split("address=").nth(1).filter(|_| line.to_lowercase().contains("listening"))?;
+            let said = line.split("address=").nth(1).filter(|_| line.contains("Listening on"))?;
             said.split([' ', '"']).find_map(|word| word.parse().ok())
         };
         let at = lines.by_ref().find_map(|line| address(&line)).expect("it says where it listens");
