@@ -386,6 +386,51 @@ catalog! {
     AGENT_CPU_SECONDS = Counter "quorate_agent_cpu_seconds_total" CENTI "seconds" System "Processor time that the agent itself used.";
     AGENT_RESIDENT_MEMORY = Gauge "quorate_agent_resident_memory_bytes" KIB "bytes" System "Resident memory of the agent itself.";
     SERIES_REFUSED = Counter "quorate_agent_series_refused_total" COUNT "series" System "Series that the agent did not begin because a collector had too many.";
+
+    BUILD_INFO = Gauge "quorate_build_info" COUNT "" Other "The running aggregator, in labels.";
+    START_TIME = Gauge "quorate_start_time_seconds" MILLI "seconds" Other "When the aggregator started, in seconds since the Unix epoch.";
+    RESIDENT_MEMORY = Gauge "quorate_resident_memory_bytes" COUNT "bytes" Other "Resident memory of the aggregator.";
+    RELOAD_SUCCESS = Gauge "quorate_config_last_reload_success" COUNT "" Other "Whether the last reload of the configuration was taken; absent before the first.";
+    CERTIFICATE_END = Gauge "quorate_certificate_not_after_seconds" COUNT "seconds" Other "When a certificate of the aggregator ends, in seconds since the Unix epoch.";
+    QUEUE_LENGTH = Gauge "quorate_queue_length" COUNT "messages" Other "Messages that wait in a queue of the aggregator.";
+    QUEUE_ROOM = Gauge "quorate_queue_capacity" COUNT "messages" Other "Messages that a queue of the aggregator can hold.";
+    SESSIONS = Gauge "quorate_sessions" COUNT "sessions" Other "Nodes that have a session.";
+    CONNECTIONS = Gauge "quorate_connections" COUNT "connections" Other "Open connections of a port, proven or not.";
+    CONNECTIONS_ACCEPTED = Counter "quorate_connections_accepted_total" COUNT "connections" Other "Connections that a port accepted.";
+    HANDSHAKES = Counter "quorate_handshakes_total" COUNT "handshakes" Other "TLS handshakes that a port finished.";
+    ACCEPT_ERRORS = Counter "quorate_accept_errors_total" COUNT "errors" Other "Failures to accept a connection at a port.";
+    REFUSALS = Counter "quorate_refusals_total" COUNT "refusals" Other "How often somebody was sent away or cut short, by reason.";
+
+    HISTORY_COMMITS = Counter "quorate_history_commits_total" COUNT "batches" Other "Batches of history, by whether they became durable.";
+    HISTORY_FAILING = Gauge "quorate_history_commit_failing" COUNT "" Other "Whether the last batch of history failed to become durable.";
+    HISTORY_BYTES = Gauge "quorate_history_disk_bytes" COUNT "bytes" Other "Disk that history takes.";
+    HISTORY_FILES = Gauge "quorate_history_chunk_files" COUNT "files" Other "Chunk files of history.";
+    HISTORY_DAMAGED = Counter "quorate_history_damaged_chunks_total" COUNT "chunks" Other "Chunks that could not be read since the start.";
+    HISTORY_DELETED_FILES = Counter "quorate_history_deleted_files_total" COUNT "files" Other "Files that retention deleted since the start, by reason.";
+    HISTORY_DELETED_BYTES = Counter "quorate_history_deleted_bytes_total" COUNT "bytes" Other "Bytes of files that retention deleted since the start, by reason.";
+
+    SAMPLES_COLLECTED = Counter "quorate_samples_collected_total" COUNT "samples" Other "Samples that a node collected, as far as it was heard.";
+    SAMPLES_STORED = Counter "quorate_samples_stored_total" COUNT "samples" Other "Samples of a node that are durable.";
+    SAMPLES_DROPPED = Counter "quorate_samples_dropped_total" COUNT "samples" Other "Samples of a node that were not kept, by cause.";
+    SAMPLES_OPEN = Gauge "quorate_samples_open" COUNT "samples" Other "Samples of a node that were collected and are neither stored nor lost yet.";
+    NODE_SERIES = Gauge "quorate_node_series" COUNT "series" Other "Series of a node that are live.";
+    NODE_FRAMES = Counter "quorate_node_frames_total" COUNT "frames" Other "Frames of a node that were accepted since the start.";
+    NODE_SKEW = Gauge "quorate_node_clock_skew_seconds" MILLI "seconds" Other "Wall clock of a node minus that of the aggregator.";
+    NODE_UP = Gauge "quorate_node_up" COUNT "" Other "Whether a node is heard within its time.";
+    NODE_HEALTH = Gauge "quorate_node_health" COUNT "" Other "1 for the health that a node has, 0 for the others.";
+    PERFORMANCE = Gauge "quorate_performance" FLOAT "" Other "What a component of a node has left, from 0 for nothing to 100 for everything.";
+
+    CLUSTER_HEALTH = Gauge "quorate_cluster_health" COUNT "" Other "1 for the health that a cluster has, 0 for the others.";
+    HEALTHY_NODES = Gauge "quorate_healthy_nodes" COUNT "nodes" Other "Members of a cluster that respond: healthy or degraded.";
+    TOTAL_NODES = Gauge "quorate_total_nodes" COUNT "nodes" Other "Declared members of a cluster.";
+    DEGRADED_NODES = Gauge "quorate_degraded_nodes" COUNT "nodes" Other "Members of a cluster that are degraded.";
+    UNHEALTHY_NODES = Gauge "quorate_unhealthy_nodes" COUNT "nodes" Other "Members of a cluster that do not respond.";
+    UNKNOWN_NODES = Gauge "quorate_unknown_nodes" COUNT "nodes" Other "Members of a cluster of which nothing is known.";
+    QUORUM_STATUS = Gauge "quorate_quorum_status" COUNT "" Other "1 for the status that the quorum of a cluster has, 0 for the others.";
+    QUORUM_DECLARED = Gauge "quorate_quorum_votes_declared" COUNT "votes" Other "Weight of all voters of a cluster.";
+    QUORUM_NEEDED = Gauge "quorate_quorum_votes_needed" COUNT "votes" Other "Weight that the quorum of a cluster needs.";
+    QUORUM_ALIVE = Gauge "quorate_quorum_votes_alive" COUNT "votes" Other "Weight of voters of a cluster that are surely alive.";
+    QUORUM_MARGIN = Gauge "quorate_quorum_margin" COUNT "failures" Other "Further failures that a quorum surely survives; absent when it is not there.";
 }
 
 #[cfg(test)]

@@ -95,10 +95,24 @@ enum Command {
         node: NodeId,
         reply: oneshot::Sender<Option<Arc<Delivery>>>,
     },
+    Roll {
+        reply: oneshot::Sender<Vec<Known>>,
+    },
     End {
         node: NodeId,
         forget: bool,
     },
+}
+
+/// A node that ever had a session.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Which.
+    pub node: NodeId,
+    /// Its ledgers.
+    pub delivery: Arc<Delivery>,
+    /// It has a session now.
+    pub is_there: bool,
 }
 
 #[derive(Debug)]
@@ -171,6 +185,17 @@ impl Agents {
     /// The ledgers of a node, if it ever had a session.
     pub async fn delivery(&self, node: NodeId) -> Option<Arc<Delivery>> {
         self.call(|reply| Command::Delivery { node, reply }).await.flatten()
+    }
+
+    /// All nodes that ever had a session, in no order; none while we stop.
+    pub async fn roll(&self) -> Vec<Known> {
+        self.call(|reply| Command::Roll { reply }).await.unwrap_or_default()
+    }
+
+    /// How many commands wait, and how many can.
+    pub fn queue(&self) -> (usize, usize) {
+        let max = self.commands.max_capacity();
+        (max.saturating_sub(self.commands.capacity()), max)
     }
 
     /// Ends the session of a node; and drops all that is held of it.
@@ -251,8 +276,20 @@ impl Owner {
             Command::Delivery { node, reply } => {
                 reply.send(self.nodes.get(&node).map(|node| node.delivery.clone())).ok();
             }
+            Command::Roll { reply } => {
+                reply.send(self.roll()).ok();
+            }
             Command::End { node, forget } => self.end(node, forget),
         }
+    }
+
+    fn roll(&self) -> Vec<Known> {
+        let known = |(id, node): (&NodeId, &Node)| Known {
+            node: *id,
+            delivery: node.delivery.clone(),
+            is_there: node.session.is_some(),
+        };
+        self.nodes.iter().map(known).collect()
     }
 
     fn attach(&mut self, node: NodeId, arrival: Arrival) -> Attached {

@@ -1,6 +1,7 @@
 //! Query: asks the store on behalf of people. Never waits, reads no clock.
 
 mod bound;
+pub mod performance;
 pub mod promql;
 pub mod range;
 pub mod resource;

@@ -93,7 +93,7 @@ fn value(source: Source<'_>, metric: &str) -> Option<(f64, WallTime)> {
 }
 
 /// The growth a second of every series of a counter that did not fall meanwhile.
-fn rates(source: Source<'_>, metric: &str) -> Vec<(Found, f64)> {
+pub(super) fn rates(source: Source<'_>, metric: &str) -> Vec<(Found, f64)> {
     let Ok(selector) = Selector::parse(metric) else { return Vec::new() };
     let answer = recent(source, &selector, RATE_SPAN, SERIES_MAX);
     answer

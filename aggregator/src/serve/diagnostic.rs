@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 /// Of this program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The configuration in force, and how it came to be.
 #[derive(Clone, Debug, Default)]
@@ -186,8 +186,8 @@ fn numbers(version: &str) -> Option<Vec<u64>> {
     plain.split('.').map(|number| number.parse().ok()).collect()
 }
 
-/// The second number of the file is the resident pages.
-fn resident_bytes() -> Option<u64> {
+/// Resident memory of this process: the second number of the file is pages.
+pub fn resident_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

@@ -9,7 +9,8 @@ use std::fmt::Write;
 const HEAD: &str = "# Metrics
 
 Written by `make documents` from `common/src/catalog.rs`; change it there. Labels `node`, `instance`, `cluster` and `zone` \
-are put on when series are read. What the collector column leaves open is said by the agent of itself.
+are put on when series are read. What the collector column leaves open \
+is said by the agent of itself, and, where the class is `other`, by the aggregator of itself and its fleet at `/metrics`.
 
 | Name | Kind | Unit | Class | Collector | Meaning |
 |---|---|---|---|---|---|

@@ -40,5 +40,6 @@ pub use labels::LabelSet;
 pub use matrix::Series;
 pub use native::{Histograms, NativeHistogram};
 pub use note::Notes;
+pub use number::text_of;
 pub use parse::Query;
 pub use source::{Sample, Selection, Source, SourceError, SourceSeries};

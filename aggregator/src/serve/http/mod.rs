@@ -8,5 +8,7 @@
 //! through; what lies behind asks nobody again.
 
 pub mod envelope;
+pub mod live;
+pub mod metric;
 pub mod prometheus;
 pub mod rest;
