@@ -52,10 +52,11 @@ pub fn year(fleet: Fleet, directory: &Path) -> anyhow::Result<Times> {
     times(|turn| {
         let found = store.rolled(node.id, &ids, Resolution::Hour, from, to);
         let slot = turn % ids.len();
-        let expect = (1..HOURS).map(|hour| (hour * HOUR, source.value(slot, hour.cast_unsigned())));
+        let expect = (1..=HOURS).map(|hour| (hour * HOUR, source.value(slot, hour.cast_unsigned())));
         let told = |bucket: &Bucket| (bucket.at.0 - from.0, bucket.last);
         let is_right = found.get(slot).is_some_and(|found| found.iter().map(told).eq(expect));
-        ensure!(is_right, "series {slot} of the year is wrong");
+        let hours = found.get(slot).map_or(0, Vec::len);
+        ensure!(is_right, "series {slot} of the year is wrong, it has {hours} hours");
         Ok(())
     })
 }
