@@ -2,8 +2,8 @@
 //! an outage are made of these.
 //!
 //! ```text
-//!   block    version u8 │ columns u8 │ rows varint │ length of the body varint │ body, zstd
-//!   body     length of each part varint … │ times │ column … │ column
+//!   block    version u8 │ columns u8 │ rows varint │ lengths of the body, unpacked and packed, varints │ body, zstd │ bits
+//!   body     length of each part varint … │ bytes of bits of each column varint … │ times │ column … │ column
 //!   times    first, then differences of differences
 //!   column   how u8 │ presence │ values                         see [`column`]
 //! ```
@@ -14,6 +14,8 @@
 //! unit the caller has chosen. It checks that a block can be read, not that nobody changed it: what contains blocks
 //! has a checksum.
 
+mod bits;
+mod body;
 mod column;
 #[cfg(test)]
 mod tests;
@@ -27,9 +29,7 @@ use std::io;
 pub const COLUMNS_MAX: usize = 64;
 /// Most rows of a block.
 pub const ROWS_MAX: usize = 65_536;
-const VERSION: u8 = 1;
-/// More costs ten times the time for a twentieth of the bytes.
-const LEVEL: i32 = 3;
+const VERSION: u8 = 2;
 /// A varint, and some for each column and run.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -78,19 +78,20 @@ pub fn encode(times: &[i64], columns: &[Column]) -> Result<Vec<u8>, BlockError> 
     if columns.len() > COLUMNS_MAX || rows == 0 || rows > ROWS_MAX || !columns.iter().all(fits) {
         return Err(BlockError::Shape { columns: columns.len(), rows });
     }
-    let mut parts = Vec::with_capacity(columns.len() + 1);
     let mut first = Vec::new();
     column::put_twice(&mut first, times.iter().copied());
-    parts.push(first);
-    parts.extend(columns.iter().map(write));
+    let (bodies, bits): (Vec<Vec<u8>>, Vec<Vec<u8>>) = columns.iter().map(write).unzip();
+    let parts: Vec<Vec<u8>> = std::iter::once(first).chain(bodies).collect();
     let mut body = Vec::new();
-    parts.iter().for_each(|part| varint::put(&mut body, part.len() as u64));
+    parts.iter().chain(&bits).for_each(|part| varint::put(&mut body, part.len() as u64));
     parts.iter().for_each(|part| body.extend_from_slice(part));
-    let packed = zstd::bulk::compress(&body, LEVEL).map_err(|error| BlockError::Zstd("compress", error))?;
+    let packed = body::pack(&body).map_err(|error| BlockError::Zstd("compress", error))?;
     let mut out = vec![VERSION, columns.len() as u8];
     varint::put(&mut out, rows as u64);
     varint::put(&mut out, body.len() as u64);
+    varint::put(&mut out, packed.len() as u64);
     out.extend_from_slice(&packed);
+    bits.iter().for_each(|bits| out.extend_from_slice(bits));
     Ok(out)
 }
 
@@ -101,6 +102,10 @@ pub struct Block {
     body: Vec<u8>,
     /// Where each part of the body ends; the times are the first.
     ends: Vec<usize>,
+    /// Those of all columns.
+    bits: Vec<u8>,
+    /// Where those of each column end.
+    bit_ends: Vec<usize>,
 }
 
 impl Block {
@@ -118,12 +123,18 @@ impl Block {
         if length > BODY_BYTES_MAX {
             return Err(BlockError::Damaged("its body is longer than any may be"));
         }
-        let body = zstd::bulk::decompress(rest, length).map_err(|error| BlockError::Zstd("read", error))?;
+        let packed = usize::try_from(varint::take(&mut rest)?).unwrap_or(usize::MAX);
+        let (rest, bits) = rest.split_at_checked(packed).ok_or(BlockError::Damaged("its body is cut off"))?;
+        let body = body::unpack(rest, length).map_err(|error| BlockError::Zstd("read", error))?;
         if body.len() != length {
             return Err(BlockError::Damaged("its body is shorter than it says"));
         }
-        let ends = ends(&body, usize::from(columns) + 1)?;
-        Ok(Block { rows, body, ends })
+        let (mut lengths, columns) = (body.as_slice(), usize::from(columns));
+        let (parts, bit_parts) =
+            (take_lengths(&mut lengths, columns + 1)?, take_lengths(&mut lengths, columns)?);
+        let ends = self::ends(body.len() - lengths.len(), parts, body.len())?;
+        let bit_ends = self::ends(0, bit_parts, bits.len())?;
+        Ok(Block { rows, body, ends, bits: bits.to_vec(), bit_ends })
     }
 
     /// How many rows it has.
@@ -145,28 +156,30 @@ impl Block {
 
     /// One series.
     pub fn column(&self, at: usize) -> Result<Column, BlockError> {
-        read(self.part(at + 1)?, self.rows)
+        read(self.part(at + 1)?, cut(&self.bits, &self.bit_ends, at)?, self.rows)
     }
 
     fn part(&self, at: usize) -> Result<&[u8], BlockError> {
-        let span = self.ends.get(at).zip(self.ends.get(at + 1));
-        let (begin, end) = span.ok_or(BlockError::Damaged("it has no such column"))?;
-        self.body.get(*begin..*end).ok_or(BlockError::Damaged("a part is cut off"))
+        cut(&self.body, &self.ends, at)
     }
 }
 
-/// Where the parts of a body begin, and where the last one ends: exactly where the body does.
-fn ends(body: &[u8], parts: usize) -> Result<Vec<usize>, BlockError> {
-    let mut rest = body;
-    let lengths = (0..parts).map(|_| varint::take(&mut rest)).collect::<Result<Vec<u64>, _>>()?;
-    let mut ends = vec![body.len() - rest.len()];
+fn cut<'a>(bytes: &'a [u8], ends: &[usize], at: usize) -> Result<&'a [u8], BlockError> {
+    let span = ends.get(at).zip(ends.get(at + 1));
+    let (begin, end) = span.ok_or(BlockError::Damaged("it has no such column"))?;
+    bytes.get(*begin..*end).ok_or(BlockError::Damaged("a part is cut off"))
+}
+
+fn take_lengths(bytes: &mut &[u8], count: usize) -> Result<Vec<u64>, BlockError> {
+    Ok((0..count).map(|_| varint::take(bytes)).collect::<Result<_, _>>()?)
+}
+
+/// Where parts begin and end that follow one another from `begin` on, exactly up to `end`.
+fn ends(begin: usize, lengths: Vec<u64>, end: usize) -> Result<Vec<usize>, BlockError> {
+    let mut ends = vec![begin];
     for length in lengths {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         ends.push(ends[ends.len() - 1].saturating_add(length));
     }
-    if ends.last() == Some(&body.len()) {
-        Ok(ends)
-    } else {
-        Err(BlockError::Damaged("its parts do not add up"))
-    }
+    if ends.last() == Some(&end) { Ok(ends) } else { Err(BlockError::Damaged("its parts do not add up")) }
 }

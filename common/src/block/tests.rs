@@ -1,6 +1,7 @@
 //! Blocks of every kind of column read back; damaged ones are refused and take no memory.
 
 use super::*;
+use crate::rng::{Rng, SeededRng};
 use proptest::prelude::*;
 
 fn integers(cells: &[i64]) -> Column {
@@ -70,6 +71,26 @@ fn what_does_not_move_costs_nearly_nothing() {
 }
 
 #[test]
+fn what_moves_at_random_costs_little_more_than_its_bits() {
+    let mut rng = SeededRng::new(1);
+    let times: Vec<i64> = (0..300).collect();
+    let mut drawn = |below: u64| (0..300).map(|_| rng.below(below)).collect::<Vec<u64>>();
+    for (below, bits) in [(1 << 10, 10), (1 << 17, 17), (u64::MAX, 64)] {
+        let columns: Vec<Column> = (0..8)
+            .map(|_| integers(&drawn(below).iter().map(|cell| cell.cast_signed()).collect::<Vec<_>>()))
+            .collect();
+        let bytes = round(&times, &columns);
+        assert!(bytes < 8 * (300 * bits / 8 + 16) + 40, "{bytes} bytes of {bits} bits");
+    }
+    let doubles = floats(&drawn(1 << 53).iter().map(|part| *part as f64 / 7e13).collect::<Vec<_>>());
+    let mut gaps = doubles.clone();
+    gaps.present = (0..300).map(|row| row % 9 != 0).collect();
+    let bytes = round(&times, &[doubles]);
+    assert!(bytes < 300 * 55 / 8 + 120, "{bytes} bytes of full mantissas");
+    round(&times, &[gaps]);
+}
+
+#[test]
 fn other_shapes_are_refused() {
     let shape = |times: &[i64], columns: &[Column]| encode(times, columns).unwrap_err().to_string();
     assert_eq!(shape(&[], &[]), "0 columns of 0 rows are no block");
@@ -87,9 +108,9 @@ fn damaged_blocks_are_refused() {
     let open = |bytes: &[u8]| Block::open(bytes).unwrap_err().to_string();
     assert_eq!(open(&[]), "block is damaged: it has no head");
     assert_eq!(open(&[9, 1, 1, 1]), "block version 9 is not known");
-    assert_eq!(open(&[1, 65, 1, 1]), "65 columns of 1 rows are no block");
-    assert_eq!(open(&[1, 1, 0, 1]), "1 columns of 0 rows are no block");
-    let long = [&[1, 1, 1][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
+    assert_eq!(open(&[VERSION, 65, 1, 1]), "65 columns of 1 rows are no block");
+    assert_eq!(open(&[VERSION, 1, 0, 1]), "1 columns of 0 rows are no block");
+    let long = [&[VERSION, 1, 1][..], &[0xff, 0xff, 0xff, 0x7f]].concat();
     assert_eq!(open(&long), "block is damaged: its body is longer than any may be");
     for length in 0..bytes.len() {
         assert!(Block::open(&bytes[..length]).is_err(), "cut to {length}");
@@ -99,10 +120,12 @@ fn damaged_blocks_are_refused() {
 
 /// A body with anything in it, in a block that is well formed otherwise.
 fn wrap(columns: u8, rows: u64, body: &[u8]) -> Vec<u8> {
+    let packed = body::pack(body).unwrap();
     let mut out = vec![VERSION, columns];
-    varint::put(&mut out, rows);
-    varint::put(&mut out, body.len() as u64);
-    out.extend(zstd::bulk::compress(body, LEVEL).unwrap());
+    [rows, body.len() as u64, packed.len() as u64]
+        .into_iter()
+        .for_each(|number| varint::put(&mut out, number));
+    out.extend(packed);
     out
 }
 

@@ -6,7 +6,7 @@
 //!        new series a second                samples a second                  what sealing costs
 //! ```
 
-use super::keeper::{Keeper, bytes_of, cpu};
+use super::keeper::{Keeper, cpu};
 use super::words::{Fleet, Word};
 use anyhow::ensure;
 use quorate_common::model::session::AgentMessage;
@@ -73,7 +73,7 @@ pub async fn measure(fleet: Fleet, directory: &Path) -> anyhow::Result<Outcome> 
     let begin = take(&mut keeper, first).await?;
     let keep = take(&mut keeper, rest).await?;
     ensure!(keeper.samples() == fleet.samples(), "{} samples arrived", keeper.samples());
-    let logged_bytes = bytes_of(directory)?;
+    let logged_bytes = keeper.bytes()?;
     compare(&keeper, &fleet)?;
     let before = cpu();
     keeper.seal(WallTime(fleet.at(fleet.ticks).0 + OVER)).await?;

@@ -4,7 +4,7 @@
 use super::node::{Node, node_id};
 use super::words::Word;
 use anyhow::{Context, ensure};
-use quorate_aggregator::store::embedded::{Config, Dice, Embedded, Report, Running};
+use quorate_aggregator::store::embedded::{Config, Dice, Embedded, Report, ReserveState, Running};
 use quorate_aggregator::store::live::Live;
 use quorate_aggregator::store::{Append, Sample, Select};
 use quorate_common::clock::{Clock, SystemClock};
@@ -32,6 +32,11 @@ impl Standing {
     /// One that stands at `wall`.
     pub fn at(wall: WallTime) -> Standing {
         Standing(AtomicI64::new(wall.0))
+    }
+
+    /// Puts it to `wall`.
+    pub fn put(&self, wall: WallTime) {
+        self.0.store(wall.0, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +108,7 @@ impl Keeper {
 
     /// Puts the clock to `wall`, and waits until every window that is over then is sealed.
     pub async fn seal(&mut self, wall: WallTime) -> anyhow::Result<()> {
-        self.clock.0.store(wall.0, Ordering::Relaxed);
+        self.clock.put(wall);
         let all = async {
             let mut look = tokio::time::interval(LOOK_EVERY);
             while any_log(&self.directory)? {
@@ -134,9 +139,11 @@ impl Keeper {
         (constant, all)
     }
 
-    /// Everything on the disk.
+    /// Everything on the disk but the room that is given back when it is full.
     pub fn bytes(&self) -> anyhow::Result<u64> {
-        bytes_of(&self.directory)
+        let is_held = self.store.reserve() == Some(ReserveState::Held);
+        let reserve = if is_held { Config::default().reserve.bytes() } else { 0 };
+        Ok(bytes_of(&self.directory)? - reserve)
     }
 
     /// All samples of one series of a node.

@@ -39,7 +39,8 @@ impl fmt::Display for Times {
     }
 }
 
-fn times(mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Times> {
+/// How long calls take.
+pub fn times(mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Times> {
     let (mut all, mut worked) = (Vec::new(), Vec::new());
     for turn in 0..CALLS {
         let (begin, cpu) = (SystemClock.now().boot, thread_ms());

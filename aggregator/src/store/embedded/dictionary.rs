@@ -24,6 +24,8 @@ pub struct Dictionary {
     series: Vec<(SeriesId, Known)>,
     /// Of the first of these; of all when someone asks for a name.
     names: Names,
+    /// A series may have two numbers.
+    has_twins: bool,
     next: u32,
     /// Whatever has a lower number belongs to an earlier node of this number.
     floor: u32,
@@ -65,7 +67,8 @@ impl Dictionary {
             return;
         }
         self.names.clear();
-        let (key, _) = self.look_up(&known.spec);
+        let (key, other) = self.look_up(&known.spec);
+        self.has_twins |= other.is_some_and(|other| other != id);
         match self.place(id) {
             Ok(at) => {
                 if let Some((_, old)) = self.series.get_mut(at) {
@@ -119,7 +122,7 @@ impl Dictionary {
         &self,
         series: impl Iterator<Item = (SeriesId, &'a SeriesSpec)>,
     ) -> Vec<(SeriesId, SeriesSpec)> {
-        let newest = series.filter(|(id, spec)| self.look_up(spec).1 == Some(*id));
+        let newest = series.filter(|(id, spec)| !self.has_twins || self.look_up(spec).1 == Some(*id));
         newest.map(|(id, spec)| (id, spec.clone())).collect()
     }
 

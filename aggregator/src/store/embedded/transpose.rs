@@ -69,7 +69,10 @@ impl Columns {
             let Some(series) = slot.and_then(|slot| self.series.get_mut(slot)) else { continue };
             let end = ends.get(&(index as u32)).copied().unwrap_or(rows.times.len());
             let sampled = rows.sampled.get(column.group as usize).map_or(&[][..], Vec::as_slice);
-            let live = sampled.iter().take_while(|row| **row < end);
+            let live = sampled.get(..sampled.partition_point(|row| *row < end)).unwrap_or_default();
+            series.cells.reserve(live.len());
+            series.present.reserve(live.len());
+            let live = live.iter();
             live.for_each(|row| {
                 rows.cell(*row, index).into_iter().for_each(|cell| series.put(first + row, cell))
             });
