@@ -2,9 +2,9 @@
 
 use super::desk::{Desk, Weight};
 use super::parameter::Parameters;
-use super::{exemplar, format, label, metadata, query, rule, series, status, target};
-use crate::limit::{Current, Refusals};
-use crate::query::promql::{Budget, Limits};
+use super::{exemplar, failure, format, label, metadata, query, rule, series, status, target};
+use crate::limit::{Current, Reason, Refusals};
+use crate::query::promql::{Budget, Error, Limits, Overrun};
 use crate::query::store::Stored;
 use crate::serve::http::envelope::{Failure, FailureKind, Success};
 use crate::store::Select;
@@ -46,6 +46,17 @@ pub struct Work<'a> {
     pub stored: Stored<'a>,
     /// What is left to use.
     pub budget: Budget<'a>,
+    /// Whether it wanted more than that.
+    has_overrun: bool,
+}
+
+impl Work<'_> {
+    /// Why there is no answer, found while a parameter was looked at.
+    pub fn fail(&mut self, error: &Error, name: &str) -> Failure {
+        self.has_overrun |=
+            matches!(error, Error::Overrun(Overrun::Samples(_) | Overrun::Series(..) | Overrun::Bytes(_)));
+        failure::of(error, name)
+    }
 }
 
 /// An answer that is written already.
@@ -83,6 +94,7 @@ impl Prometheus {
     ) -> Result<Written, Failure> {
         let timeout = parameters.duration("timeout")?;
         let (members, store, limits) = (self.members(), self.store.clone(), self.limits.borrow().query);
+        let refusals = self.desk.refusals();
         let limits = Limits {
             samples_max: limits.samples_max as usize,
             series_max: limits.series_max as usize,
@@ -90,8 +102,11 @@ impl Prometheus {
         };
         let job = move |stop: &dyn Fn() -> Option<_>| {
             let stored = Stored { members: &members, store: &*store };
-            let mut own = Work { stored, budget: Budget::new(limits, stop) };
-            written(&work(&mut own)?)
+            let budget = Budget::new(limits, stop);
+            let mut own = Work { stored, budget, has_overrun: false };
+            let outcome = work(&mut own);
+            refusals.count(Reason::QuerySize, own.has_overrun.into());
+            written(&outcome?)
         };
         self.desk.run(weight, timeout, job).await
     }

@@ -71,10 +71,7 @@ impl Desk {
         let turn = timeout(limit.min(millis(limits.wait_ms_max)), turn).await.ok().flatten();
         let turn = turn.ok_or_else(|| self.late(Reason::Queries, "query timed out in query queue"))?;
         let outcome = timeout(limit, on_thread(turn, work)).await;
-        let outcome =
-            outcome.unwrap_or_else(|_| Err(self.late(Reason::Deadline, &Stop::Deadline.to_string())));
-        self.judge(&outcome);
-        outcome
+        outcome.unwrap_or_else(|_| Err(self.late(Reason::Deadline, &Stop::Deadline.to_string())))
     }
 
     fn late(&self, reason: Reason, text: &str) -> Failure {
@@ -82,10 +79,9 @@ impl Desk {
         Failure::new(FailureKind::Timeout, text)
     }
 
-    fn judge<T>(&self, outcome: &Result<T, Failure>) {
-        if outcome.as_ref().is_err_and(|failure| failure.kind == FailureKind::TooMuch) {
-            self.refusals.count(Reason::QuerySize, 1);
-        }
+    /// Where refusals are counted.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::api::{Prometheus, Written};
 use super::desk::Weight;
-use super::failure;
 use super::parameter::Parameters;
 use crate::query::promql::Error;
 use crate::serve::http::envelope::{Failure, Success};
@@ -52,7 +51,7 @@ pub async fn list(State(api): State<Prometheus>, parameters: Parameters) -> Resu
             }
             Ok::<(), Error>(())
         });
-        outcome.map_err(|error| failure::of(&error, "metric"))?;
+        outcome.map_err(|error| work.fail(&error, "metric"))?;
         let shown = found.into_iter().take(limit);
         let shown = shown.map(|(name, known)| (name, known.into_iter().take(per_metric).collect()));
         Ok(Success::of(shown.collect::<BTreeMap<String, Vec<Known>>>()))

@@ -49,7 +49,7 @@ async fn ask(api: &Prometheus, parameters: &Parameters, options: Options) -> Res
     api.answer(weight, parameters, move |work| {
         let query = question.parse()?;
         let outcome = evaluate(&query, &work.stored, question.options, &mut work.budget);
-        let mut answer = outcome.map_err(|error| failure::of(&error, "query"))?;
+        let mut answer = outcome.map_err(|error| work.fail(&error, "query"))?;
         let notes = std::mem::take(&mut answer.notes);
         let (grid, is_instant) = (question.options.grid, question.options.is_instant);
         let (shown, is_cut) = Shown::of(answer, grid, is_instant, question.limit);

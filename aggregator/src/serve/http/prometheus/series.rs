@@ -2,7 +2,6 @@
 
 use super::api::{Prometheus, Written};
 use super::desk::Weight;
-use super::failure;
 use super::parameter::Parameters;
 use super::query::TRUNCATED;
 use super::result::Labels;
@@ -45,7 +44,7 @@ pub async fn list(State(api): State<Prometheus>, parameters: Parameters) -> Resu
             Ok::<(), Error>(())
         };
         let outcome = work.stored.each(&selectors, &mut work.budget, gather);
-        outcome.map_err(|error| failure::of(&error, "match[]"))?;
+        outcome.map_err(|error| work.fail(&error, "match[]"))?;
         let is_cut = found.len() > limit;
         let mut success = Success::of(Listed(found.into_iter().take(limit).collect()));
         success.warnings.extend(is_cut.then(|| TRUNCATED.to_owned()));

@@ -2,7 +2,6 @@
 
 use super::api::{Prometheus, Written};
 use super::desk::Weight;
-use super::failure;
 use super::parameter::Parameters;
 use crate::query::promql::Error;
 use crate::query::range::LOOK_BACK;
@@ -80,7 +79,7 @@ pub async fn store(State(api): State<Prometheus>, parameters: Parameters) -> Res
             let made = counts.add(seen(member, spec).map(|(name, value)| (name.into_owned(), value)));
             Ok::<(), Error>(budget.take(made)?)
         });
-        outcome.map_err(|error| failure::of(&error, "limit"))?;
+        outcome.map_err(|error| work.fail(&error, "limit"))?;
         Ok(Success::of(counts.shown(limit)))
     })
     .await

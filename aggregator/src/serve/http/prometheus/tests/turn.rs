@@ -10,11 +10,14 @@ use quorate_common::model::time::WallTime;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use tokio::sync::mpsc as asynchronous;
 
+/// Arrivals that are remembered.
+const ARRIVALS_MAX: usize = 8;
+
 /// A store that gives no sample of before the last hour until it is let go.
 struct Slow {
     inner: Embedded,
     /// Says that somebody has come to read.
-    arrived: asynchronous::UnboundedSender<()>,
+    arrived: asynchronous::Sender<()>,
     /// One read goes on for each.
     released: Mutex<mpsc::Receiver<()>>,
 }
@@ -26,7 +29,8 @@ impl Select for Slow {
 
     fn samples(&self, node: NodeId, series: &[SeriesId], from: WallTime, to: WallTime) -> Vec<Vec<Sample>> {
         if from.0 < (NOW_S - 3_600) * 1_000_000_000 {
-            self.arrived.send(()).ok();
+            // Only the first arrivals are asked for.
+            self.arrived.try_send(()).ok();
             self.released.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
         }
         self.inner.samples(node, series, from, to)
@@ -46,13 +50,13 @@ impl Select for Slow {
 
 struct Stage {
     client: Arc<Client>,
-    arrivals: asynchronous::UnboundedReceiver<()>,
-    release: mpsc::Sender<()>,
+    arrivals: asynchronous::Receiver<()>,
+    release: mpsc::SyncSender<()>,
 }
 
 fn stage(query: QueryLimits) -> Stage {
-    let (arrived, arrivals) = asynchronous::unbounded_channel();
-    let (release, released) = mpsc::channel();
+    let (arrived, arrivals) = asynchronous::channel(ARRIVALS_MAX);
+    let (release, released) = mpsc::sync_channel(1);
     let slow = Slow { inner: store(), arrived, released: Mutex::new(released) };
     let limits = Limits { query, ..Limits::default() };
     Stage { client: Arc::new(Client(api(Arc::new(slow), limits).router())), arrivals, release }
