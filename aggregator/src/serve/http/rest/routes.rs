@@ -12,6 +12,7 @@ use axum::routing::{MethodFilter, on};
 #[derive(Default)]
 pub struct Routes {
     router: Router<Rest>,
+    #[cfg(test)]
     paths: Vec<(&'static str, &'static str)>,
 }
 
@@ -19,27 +20,38 @@ impl Routes {
     /// A path that is read.
     #[must_use]
     pub fn get<H: Handler<T, Rest>, T: 'static>(self, path: &'static str, handler: H) -> Routes {
-        self.on("get", MethodFilter::GET, (path, handler))
+        self.on(MethodFilter::GET, path, handler).told("get", path)
     }
 
     /// A path that something is done at.
     #[must_use]
     pub fn post<H: Handler<T, Rest>, T: 'static>(self, path: &'static str, handler: H) -> Routes {
-        self.on("post", MethodFilter::POST, (path, handler))
+        self.on(MethodFilter::POST, path, handler).told("post", path)
     }
 
     fn on<H: Handler<T, Rest>, T: 'static>(
         mut self,
-        word: &'static str,
         method: MethodFilter,
-        (path, handler): (&'static str, H),
+        path: &'static str,
+        handler: H,
     ) -> Routes {
         self.router = self.router.route(path, on(method, handler));
-        self.paths.push((word, path));
+        self
+    }
+
+    #[cfg(test)]
+    fn told(mut self, method: &'static str, path: &'static str) -> Routes {
+        self.paths.push((method, path));
+        self
+    }
+
+    #[cfg(not(test))]
+    fn told(self, _: &'static str, _: &'static str) -> Routes {
         self
     }
 
     /// Methods and paths.
+    #[cfg(test)]
     pub fn paths(&self) -> &[(&'static str, &'static str)] {
         &self.paths
     }
