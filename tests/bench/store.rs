@@ -20,7 +20,6 @@ mod remote;
 mod restart;
 mod rival;
 mod words;
-mod year;
 
 pub use child::run as run_child;
 
@@ -88,7 +87,7 @@ pub enum Only {
     Recording,
     /// Memory, and the start after a kill.
     Restart,
-    /// Queries: the newest values, an hour and a year.
+    /// Queries.
     Query,
 }
 
@@ -331,12 +330,7 @@ impl Run {
         let hour =
             query::hour(self.fleet(Mix::Quiet, self.flags.store_hour_nodes, 3_600), dir.path()).await?;
         println!("an hour of one series: {hour}");
-        let dir = tempfile::tempdir()?;
-        let series = 100;
-        let year = year::year(Fleet { series, ..self.fleet(Mix::Hard, 1, 0) }, dir.path())?;
-        println!("a year of hours of 100 series: {year}");
         let rows = vec![
-            ("query.year_of_100_series_p99_ms", "ms", year.p99, Some(50.0), None),
             ("query.latest_1000_nodes_p99_ms", "ms", newest.p99, Some(5.0), None),
             ("query.hour_of_one_series_p99_ms", "ms", hour.p99, Some(1.0), None),
         ];

@@ -39,8 +39,7 @@ impl fmt::Display for Times {
     }
 }
 
-/// How long calls take.
-pub fn times(mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Times> {
+fn times(mut call: impl FnMut(usize) -> anyhow::Result<()>) -> anyhow::Result<Times> {
     let (mut all, mut worked) = (Vec::new(), Vec::new());
     for turn in 0..CALLS {
         let (begin, cpu) = (SystemClock.now().boot, thread_ms());
