@@ -12,6 +12,7 @@ use crate::serve::admin::Admin;
 use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
 use crate::serve::query::Queries;
+use crate::serve::http::session::Sessions;
 use crate::serve::range::Ranges;
 use crate::store::embedded::Embedded;
 use crate::store::live::Live;
@@ -98,6 +99,7 @@ impl Parts {
             backups: backups(paths, (doors, store), &limits, shutdown),
             clock: wall.clone(),
         };
+        let sessions = Sessions::default();
         let configuration = settings.shown.subscribe();
         let services = Services {
             ingest,
@@ -107,6 +109,7 @@ impl Parts {
             limits,
             refusals,
             configuration,
+            sessions,
             registry,
             clock: wall,
         };
