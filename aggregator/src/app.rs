@@ -10,6 +10,7 @@ mod reload;
 mod restore;
 mod status;
 mod upkeep;
+mod web;
 mod wire;
 
 use crate::agents::Agents;
@@ -66,7 +67,8 @@ pub fn main(cli: Cli) -> Result<(), Failure> {
 }
 
 fn start(run: &Run) -> Result<(), Failure> {
-    let loading = Loading { common: run.common.clone(), listen: (run.listen_grpc, run.listen_enrol) };
+    let loading =
+        Loading { common: run.common.clone(), listen: [run.listen_grpc, run.listen_enrol, run.listen_http] };
     let (config, files) = configure(&loading)?;
     let environment = Environment::capture();
     let telling = telemetry::start(config.log, &environment).map_err(|error| Failure::failed(&error))?;
@@ -88,13 +90,13 @@ fn start(run: &Run) -> Result<(), Failure> {
 /// Where the configuration is, and the flags that win over it: the same at start and at each reload.
 pub struct Loading {
     common: Common,
-    /// Of gRPC, and of enrolment.
-    listen: (Option<SocketAddr>, Option<SocketAddr>),
+    /// Of gRPC, of enrolment, and of HTTP.
+    listen: [Option<SocketAddr>; 3],
 }
 
 impl From<&Common> for Loading {
     fn from(common: &Common) -> Loading {
-        Loading { common: common.clone(), listen: (None, None) }
+        Loading { common: common.clone(), listen: [None; 3] }
     }
 }
 
@@ -112,8 +114,10 @@ fn configure(loading: &Loading) -> Result<(Config, Vec<PathBuf>), Failure> {
     }
     config.log.level = common.log_level.unwrap_or(config.log.level);
     config.log.format = common.log_format.unwrap_or(config.log.format);
-    config.listen.grpc = listen.0.unwrap_or(config.listen.grpc);
-    config.listen.enrol = listen.1.unwrap_or(config.listen.enrol);
+    let [grpc, enrol, http] = *listen;
+    config.listen.grpc = grpc.unwrap_or(config.listen.grpc);
+    config.listen.enrol = enrol.unwrap_or(config.listen.enrol);
+    config.listen.http = http.unwrap_or(config.listen.http);
     Ok((config, loaded.files))
 }
 
@@ -269,7 +273,7 @@ impl Aggregator {
         shutdown.spawn("reload", reload.run(hangups, shutdown.clone()));
         let status = move || status::line(&snapshots.borrow());
         shutdown.spawn("notify", notifier.clone().report(progress, status, shutdown.clone()));
-        tracing::info!(class = "success", grpc = %ready.grpc, enrol = %ready.enrol, "aggregator listens");
+        tracing::info!(class = "success", grpc = %ready.grpc, enrol = %ready.enrol, http = %ready.http, "aggregator listens");
         if let Some(path) = &run.ready_file {
             let text = serde_json::to_vec(&ready).map_err(|error| Failure::failed(&error))?;
             durable::replace(path, &text, durable::PUBLIC).map_err(|error| Failure::failed(&error))?;

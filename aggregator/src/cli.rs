@@ -66,6 +66,9 @@ pub struct Run {
     /// Where to listen for enrolment.
     #[arg(long, value_name = "ADDRESS")]
     pub listen_enrol: Option<SocketAddr>,
+    /// Where to listen for HTTP.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen_http: Option<SocketAddr>,
     /// A file to write, once it listens, with its addresses and its process number.
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The aggregator's configuration: the configurations of its stages, where it listens, and where its state is.
 
 use crate::limit::Limits;
+use crate::serve::http::config as http;
 use crate::store::embedded as history;
 use crate::{evaluate, identity};
 use quorate_common::telemetry;
@@ -18,6 +19,8 @@ pub struct Config {
     pub listen: Listen,
     /// Where agents and people find it.
     pub advertise: Advertise,
+    /// The HTTP door.
+    pub http: http::Config,
     /// How long certificates are good for.
     pub identity: identity::Config,
     /// How much anybody may.
@@ -38,6 +41,9 @@ pub struct Listen {
     pub grpc: SocketAddr,
     /// Enrolment, for whoever has a token and no certificate yet.
     pub enrol: SocketAddr,
+    /// HTTP, for the web, tools and scripts. On loopback without TLS, unless `[http]` names a certificate; elsewhere
+    /// with TLS always.
+    pub http: SocketAddr,
 }
 
 /// Why a configuration is refused.
@@ -71,6 +77,7 @@ impl Default for Config {
             state_dir: PathBuf::from("/var/lib/quorate-aggregator"),
             listen: Listen::default(),
             advertise: Advertise::default(),
+            http: http::Config::default(),
             identity: identity::Config::default(),
             limits: Limits::default(),
             evaluate: evaluate::Config::default(),
@@ -83,7 +90,7 @@ impl Default for Config {
 impl Default for Listen {
     fn default() -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-        Listen { grpc: at(7443), enrol: at(7442) }
+        Listen { grpc: at(7443), enrol: at(7442), http: SocketAddr::from((Ipv4Addr::LOCALHOST, 7444)) }
     }
 }
 
@@ -118,6 +125,8 @@ impl Config {
             ("state_dir", self.state_dir != new.state_dir),
             ("listen.grpc", self.listen.grpc != new.listen.grpc),
             ("listen.enrol", self.listen.enrol != new.listen.enrol),
+            ("listen.http", self.listen.http != new.listen.http),
+            ("http", self.http != new.http),
             ("identity", self.identity != new.identity),
             ("history", self.history != new.history),
             ("log.format, log.colour", log(self) != log(new)),
@@ -129,9 +138,9 @@ impl Config {
     #[must_use]
     pub fn merged(&self, new: Config) -> Config {
         let log = telemetry::Config { level: new.log.level, ..self.log };
-        let (state_dir, listen) = (self.state_dir.clone(), self.listen.clone());
+        let (state_dir, listen, http) = (self.state_dir.clone(), self.listen.clone(), self.http.clone());
         let Config { identity, history, .. } = *self;
-        Config { state_dir, listen, identity, history, log, ..new }
+        Config { state_dir, listen, http, identity, history, log, ..new }
     }
 }
 
@@ -182,6 +191,6 @@ mod tests {
         assert_eq!((merged.limits.door.connections_max, merged.log.level), (7, telemetry::Level::Debug));
         // A new key is compared in one place or taken over in the other: look at both.
         let keys = serde_json::to_value(&old).unwrap().as_object().unwrap().len();
-        assert_eq!(keys, 8, "every section has been thought of");
+        assert_eq!(keys, 9, "every section has been thought of");
     }
 }

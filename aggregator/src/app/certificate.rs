@@ -1,4 +1,4 @@
-//! What both ports show: the server's certificate and key, by whose authority, loaded, checked, and replaced while
+//! What the ports show: the server's certificate and key, by whose authority, loaded, checked, and replaced while
 //! the program runs.
 //!
 //! ```text
@@ -7,6 +7,7 @@
 //! ```
 
 use super::doors::DoorError;
+use crate::config::Config;
 use crate::identity;
 use crate::identity::ca::Authority;
 use crate::identity::ca::roll::renew_server;
@@ -17,6 +18,7 @@ use quorate_common::model::time::WallTime;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::{self, Credential, Validity};
 use rustls::ServerConfig;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,11 +35,42 @@ pub struct Certificate {
     pub name: Arc<str>,
     paths: StatePaths,
     lives: identity::Config,
+    web: Web,
     authority: watch::Sender<Arc<Authority>>,
     grpc: watch::Sender<Arc<ServerConfig>>,
     enrol: watch::Sender<Arc<ServerConfig>>,
+    http: Option<watch::Sender<Arc<ServerConfig>>>,
     validities: watch::Sender<Vec<Validity>>,
     fingerprint: watch::Sender<[u8; 32]>,
+}
+
+/// What the HTTP port is to show.
+enum Web {
+    /// Nothing: it is plain.
+    Plain,
+    /// What the other ports show.
+    Own,
+    /// A chain and a key in these files.
+    Files(PathBuf, PathBuf),
+}
+
+impl Web {
+    fn of(config: &Config) -> Result<Web, DoorError> {
+        match (&config.http.certificate, &config.http.key) {
+            (Some(chain), Some(key)) => Ok(Web::Files(chain.clone(), key.clone())),
+            (None, None) if config.listen.http.ip().is_loopback() => Ok(Web::Plain),
+            (None, None) => Ok(Web::Own),
+            _ => Err(DoorError::Half),
+        }
+    }
+
+    fn credential(&self, own: &Credential) -> Result<Option<Credential>, DoorError> {
+        match self {
+            Web::Plain => Ok(None),
+            Web::Own => Ok(Some(own.clone())),
+            Web::Files(chain, key) => Ok(Some(Credential::load(chain, key)?)),
+        }
+    }
 }
 
 /// A certificate that was read and can be shown, by whose authority.
@@ -46,6 +79,7 @@ pub struct Shown {
     authority: Arc<Authority>,
     grpc: Arc<ServerConfig>,
     enrol: Arc<ServerConfig>,
+    http: Option<Arc<ServerConfig>>,
     /// Leaf, intermediates, roots.
     validities: Vec<Validity>,
     /// SHA-256 of all of them.
@@ -54,19 +88,19 @@ pub struct Shown {
 
 impl Certificate {
     /// Reads everything for the first time.
-    pub fn load(
-        paths: &StatePaths,
-        lives: identity::Config,
-        now: WallTime,
-    ) -> Result<Certificate, DoorError> {
-        let Shown { name, authority, grpc, enrol, validities, fingerprint } = read(paths, lives, now)?;
+    pub fn load(paths: &StatePaths, config: &Config, now: WallTime) -> Result<Certificate, DoorError> {
+        let (lives, web) = (config.identity, Web::of(config)?);
+        let Shown { name, authority, grpc, enrol, http, validities, fingerprint } =
+            read(paths, (lives, &web), now)?;
         Ok(Certificate {
             name,
             paths: paths.clone(),
             lives,
+            web,
             authority: watch::Sender::new(authority),
             grpc: watch::Sender::new(grpc),
             enrol: watch::Sender::new(enrol),
+            http: http.map(watch::Sender::new),
             validities: watch::Sender::new(validities),
             fingerprint: watch::Sender::new(fingerprint),
         })
@@ -85,6 +119,11 @@ impl Certificate {
     /// What the enrolment port shows, now and later.
     pub fn enrol(&self) -> watch::Receiver<Arc<ServerConfig>> {
         self.enrol.subscribe()
+    }
+
+    /// What the HTTP port shows, now and later; `None` if it is plain.
+    pub fn http(&self) -> Option<watch::Receiver<Arc<ServerConfig>>> {
+        self.http.as_ref().map(watch::Sender::subscribe)
     }
 
     /// How long it is valid, and those who vouch for it, now and later.
@@ -115,7 +154,7 @@ impl Certificate {
 
     /// Reads it again and shows nothing yet.
     pub fn read(&self, now: WallTime) -> Result<Shown, DoorError> {
-        read(&self.paths, self.lives, now)
+        read(&self.paths, (self.lives, &self.web), now)
     }
 
     /// Shows it to connections that come from now on. All changes.
@@ -123,6 +162,9 @@ impl Certificate {
         self.authority.send_replace(shown.authority);
         self.grpc.send_replace(shown.grpc);
         self.enrol.send_replace(shown.enrol);
+        if let (Some(http), Some(shown)) = (&self.http, shown.http) {
+            http.send_replace(shown);
+        }
         self.validities.send_replace(shown.validities);
         self.fingerprint.send_replace(shown.fingerprint);
     }
@@ -154,7 +196,11 @@ fn soon(validities: &[Validity], now: WallTime) -> impl Iterator<Item = &Validit
     validities.iter().filter(move |validity| validity.not_after.0 < limit)
 }
 
-fn read(paths: &StatePaths, lives: identity::Config, now: WallTime) -> Result<Shown, DoorError> {
+fn read(
+    paths: &StatePaths,
+    (lives, web): (identity::Config, &Web),
+    now: WallTime,
+) -> Result<Shown, DoorError> {
     let authority = Authority::load(&paths.authority).map_err(DoorError::Authority)?.with_lives(lives);
     let roots = tls::certificates_from_pem(authority.root_pem().as_bytes(), "ca")?;
     let own = Credential::load(&paths.server_chain, &paths.server_key)?;
@@ -164,17 +210,19 @@ fn read(paths: &StatePaths, lives: identity::Config, now: WallTime) -> Result<Sh
     if let Some(expired) = validities.iter().find(|validity| validity.not_after <= now) {
         return Err(DoorError::Expired { subject: expired.subject.clone(), at: expired.not_after });
     }
-    let all: Vec<&[u8]> = own.chain.iter().chain(&roots).map(AsRef::as_ref).collect();
+    let http = web.credential(&own)?;
+    let shown = http.iter().flat_map(|own| &own.chain);
+    let all: Vec<&[u8]> = own.chain.iter().chain(&roots).chain(shown).map(AsRef::as_ref).collect();
     let fingerprint = tls::sha256(&all.concat());
+    let http = http.map(tls::web_config).transpose()?.map(Arc::new);
     let grpc = Arc::new(tls::server_config(own.clone(), &roots)?);
     let enrol = Arc::new(tls::enrolment_config(own, &roots)?);
-    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol, validities, fingerprint })
+    Ok(Shown { name, authority: Arc::new(authority), grpc, enrol, http, validities, fingerprint })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     const DAY: i64 = 86_400 * 1_000_000_000;
     const NOW: WallTime = WallTime(1_795_000_000_000_000_000);
@@ -195,8 +243,8 @@ mod tests {
         };
         write(&paths.server_chain, &issued.chain_pem);
         write(&paths.server_key, &issued.key_pem);
-        let lives = identity::Config::default();
-        let at = |now| Certificate::load(&paths, lives, now).map_err(|error| chain(&error));
+        let config = Config::default();
+        let at = |now| Certificate::load(&paths, &config, now).map_err(|error| chain(&error));
         let certificate = at(NOW).unwrap();
         let subjects = |now| {
             let validities = certificate.validities.borrow().clone();

@@ -1,6 +1,8 @@
-//! The two ports: gRPC with mutual TLS for everybody who is known, and enrolment for those who are not yet.
+//! The ports: gRPC with mutual TLS for everybody who is known, enrolment for those who are not yet, and HTTP for
+//! whoever has a token.
 
 use super::certificate::{self, Certificate};
+use super::web;
 use crate::config::{Advertise, Config};
 use crate::identity::ca::{Authority, CaError};
 use crate::identity::init::StatePaths;
@@ -14,6 +16,9 @@ use crate::serve::cluster::Clusters;
 use crate::serve::diagnostic::{Configuration, Diagnostics, Door};
 use crate::serve::enrol::Enrolment;
 use crate::serve::guard::{Calls, Guard, GuardLayer};
+use crate::serve::http::door as http_door;
+use crate::serve::http::host::Hosts;
+use crate::serve::http::session::Sessions;
 use crate::serve::issue::Issuer;
 use crate::serve::listen::{Listener, serve};
 use crate::serve::query::Queries;
@@ -59,6 +64,9 @@ pub enum DoorError {
         /// When.
         at: WallTime,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("`http.certificate` and `http.key` are needed both, or neither")]
+    Half,
     /// The hosts to advertise cannot be read.
     #[error("failed to read `{}`", .0.display())]
     Hosts(PathBuf, #[source] std::io::Error),
@@ -79,6 +87,8 @@ pub struct Doors {
     pub advertised: Advertised,
     grpc: (TcpListener, SocketAddr),
     enrol: (TcpListener, SocketAddr),
+    http: (TcpListener, SocketAddr),
+    names: Vec<String>,
     certificate: Certificate,
 }
 
@@ -130,6 +140,8 @@ pub struct Services {
     pub refusals: Refusals,
     /// The configuration in force.
     pub configuration: watch::Receiver<Configuration>,
+    /// Who is logged in to the web.
+    pub sessions: Sessions,
     /// The registry.
     pub registry: Registry,
     /// The time.
@@ -143,22 +155,26 @@ pub struct Ready {
     pub grpc: SocketAddr,
     /// Address of the enrolment port.
     pub enrol: SocketAddr,
+    /// Address of the HTTP port.
+    pub http: SocketAddr,
     /// Process number.
     pub pid: u32,
 }
 
 impl Doors {
-    /// Loads certificates and binds both ports.
+    /// Loads certificates and binds all ports.
     pub async fn open(config: &Config, paths: &StatePaths, now: WallTime) -> Result<Doors, DoorError> {
-        let certificate = Certificate::load(paths, config.identity, now)?;
+        let certificate = Certificate::load(paths, config, now)?;
         let grpc = bind(config.listen.grpc).await?;
         let enrol = bind(config.listen.enrol).await?;
+        let http = bind(config.listen.http).await?;
         let hosts = std::fs::read_to_string(&paths.hosts)
             .map_err(|error| DoorError::Hosts(paths.hosts.clone(), error))?;
-        let hosts = hosts.lines().map(str::to_owned).collect();
+        let hosts: Vec<String> = hosts.lines().map(str::to_owned).collect();
+        let names = config.http.hosts.iter().chain(&hosts).cloned().collect();
         let advertised = Advertised::new(hosts, (grpc.1.port(), enrol.1.port()));
         advertised.set(&config.advertise);
-        Ok(Doors { advertised, grpc, enrol, certificate })
+        Ok(Doors { advertised, grpc, enrol, http, names, certificate })
     }
 
     /// The authority that is in force, now and later.
@@ -173,10 +189,10 @@ impl Doors {
 
     /// The addresses that were bound.
     pub fn ready(&self) -> Ready {
-        Ready { grpc: self.grpc.1, enrol: self.enrol.1, pid: std::process::id() }
+        Ready { grpc: self.grpc.1, enrol: self.enrol.1, http: self.http.1, pid: std::process::id() }
     }
 
-    /// Serves both ports until asked to stop. Gives what can change meanwhile: the certificate that they show, and
+    /// Serves all ports until asked to stop. Gives what can change meanwhile: the certificate that they show, and
     /// where they are said to be.
     pub fn serve(
         self,
@@ -196,12 +212,19 @@ impl Doors {
         shutdown.spawn("enforce", enforce(grpc.connections(), gate.clone(), shutdown.clone()));
         let validities = self.certificate.validities();
         shutdown.spawn("certificates", certificate::warn(validities, clock.clone(), shutdown.clone()));
+        let web = http_door::Served::new(services.refusals.clone());
+        let served = Door {
+            name: "http",
+            address: self.http.1,
+            counters: web.counters.clone(),
+            connections: web.connections.clone(),
+        };
         let diagnostics = Diagnostics {
             name: self.certificate.name.clone(),
             started: services.clock.now().wall,
             configuration: services.configuration.clone(),
             certificates: self.certificate.validities(),
-            doors: vec![door("grpc", self.grpc.1, &grpc), door("enrol", self.enrol.1, &enrol)],
+            doors: vec![door("grpc", self.grpc.1, &grpc), door("enrol", self.enrol.1, &enrol), served],
             limits: services.limits.clone(),
             refusals: services.refusals.clone(),
             snapshots: services.clusters.snapshots.clone(),
@@ -209,6 +232,8 @@ impl Doors {
             // It tells by how much that clock is away.
             clock: services.clusters.clock.clone(),
         };
+        let port = http_door::Port { tcp: self.http.0, address: self.http.1, tls: self.certificate.http() };
+        http(port, &self.names, (&services, &diagnostics), &web, shutdown);
         let issuer = Issuer {
             authority: self.certificate.authority(),
             aggregators: self.advertised.grpc.subscribe(),
@@ -225,6 +250,25 @@ impl Doors {
 
 fn door(name: &'static str, address: SocketAddr, listener: &Listener) -> Door {
     Door { name, address, counters: listener.counters(), connections: listener.connections() }
+}
+
+/// Opens the HTTP door.
+fn http(
+    port: http_door::Port,
+    names: &[String],
+    (services, diagnostics): (&Services, &Diagnostics),
+    served: &http_door::Served,
+    shutdown: &Shutdown,
+) {
+    let gate = http_door::Gate {
+        registry: services.registry.clone(),
+        sessions: services.sessions.clone(),
+        hosts: Hosts::new(names.iter().map(String::as_str)),
+        limits: services.limits.clone(),
+        refusals: services.refusals.clone(),
+        clock: services.clock.clone(),
+    };
+    http_door::serve(port, web::router(services, diagnostics, shutdown), gate, served, shutdown);
 }
 
 fn guard(limits: CallLimits, calls: &Calls) -> GuardLayer {

@@ -11,6 +11,7 @@ use crate::receive::service::Ingest;
 use crate::serve::admin::Admin;
 use crate::serve::backup::Backups;
 use crate::serve::cluster::Clusters;
+use crate::serve::http::session::Sessions;
 use crate::serve::query::Queries;
 use crate::serve::range::Ranges;
 use crate::store::embedded::Embedded;
@@ -96,8 +97,10 @@ impl Parts {
             live,
             store: store.clone(),
             backups: backups(paths, (doors, store), &limits, shutdown),
+            limits: limits.clone(),
             clock: wall.clone(),
         };
+        let sessions = Sessions::default();
         let configuration = settings.shown.subscribe();
         let services = Services {
             ingest,
@@ -107,6 +110,7 @@ impl Parts {
             limits,
             refusals,
             configuration,
+            sessions,
             registry,
             clock: wall,
         };

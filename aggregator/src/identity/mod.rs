@@ -4,12 +4,14 @@
 //!   init ─→ ca + registry ─┬─ token ─→ redeemed ─→ leaf           (enrolment port)
 //!                          ├─ generation ─→ renewed ─→ next leaf  (gRPC port; after expiry, enrolment port)
 //!                          └─ roster ─→ principal or denied       (every call)
+//!                                ├─ access: API tokens of the HTTP door
 //!                                └─ keeper: writes down first uses and copies
 //! ```
 //!
 //! A certificate is only a name. What it may do stands in the registry, so that taking it away needs no
 //! revocation list.
 
+pub mod access;
 pub mod backup;
 pub mod ca;
 mod config;

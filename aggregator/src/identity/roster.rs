@@ -2,6 +2,7 @@
 //!
 //! A certificate is accepted if its name has an active row with the same key and the same role.
 
+use super::access::Grants;
 use super::generation::{Key, Keys, Shown, Standing};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::{Member, NodeId};
@@ -13,10 +14,12 @@ use std::sync::Arc;
 /// An immutable view of the registry.
 #[derive(Debug, Default)]
 pub struct Roster {
-    trust_domain: Arc<str>,
-    members: Vec<Member>,
-    nodes: HashMap<Arc<str>, Entry>,
-    people: HashMap<Arc<str>, Entry>,
+    pub(super) trust_domain: Arc<str>,
+    pub(super) members: Vec<Member>,
+    pub(super) nodes: HashMap<Arc<str>, Entry>,
+    pub(super) people: HashMap<Arc<str>, Entry>,
+    /// See [`super::access`].
+    pub(super) grants: Grants,
 }
 
 /// What the registry knows of one name.
@@ -134,7 +137,7 @@ impl Roster {
         nodes: HashMap<Arc<str>, Entry>,
         people: HashMap<Arc<str>, Entry>,
     ) -> Roster {
-        Roster { trust_domain: trust_domain.into(), members, nodes, people }
+        Roster { trust_domain: trust_domain.into(), members, nodes, people, grants: Grants::new() }
     }
 
     /// Every declared node, in the order of its name; revoked ones too, for they still count.
@@ -193,7 +196,7 @@ impl Roster {
 }
 
 impl Held {
-    fn current(&self) -> &Key {
+    pub(super) fn current(&self) -> &Key {
         match self {
             Held::Key(key) => key,
             Held::Keys(keys) => &keys.current,

@@ -1,7 +1,8 @@
 //! Every limit by its key: what it may be, and what is counted when it bites.
 
 use super::{
-    AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, Limits, QueryLimits, Reason, RejoinLimits,
+    AgentLimits, CallLimits, DoorLimits, EnrolLimits, Http2Limits, HttpLimits, Limits, QueryLimits, Reason,
+    RejoinLimits,
 };
 use std::ops::RangeInclusive;
 
@@ -31,8 +32,8 @@ const WINDOW: RangeInclusive<u64> = 65_535..=0x7fff_ffff;
 impl Limits {
     /// All of them, in the order of the configuration.
     pub fn bounds(&self) -> Vec<Bound> {
-        let Limits { door, http2, call, query, agent, enrol, rejoin } = self;
-        let callers = [door.bounds(), http2.bounds(), call.bounds(), query.bounds()].concat();
+        let Limits { door, http2, call, query, agent, enrol, rejoin, http } = self;
+        let callers = [door.bounds(), http2.bounds(), call.bounds(), query.bounds(), http.bounds()].concat();
         [callers, agent.bounds(), enrol.bounds(), rejoin.bounds()].concat()
     }
 }
@@ -191,6 +192,25 @@ impl RejoinLimits {
                 chain,
                 Reason::Unauthenticated,
             ),
+        ]
+    }
+}
+
+impl HttpLimits {
+    fn bounds(&self) -> Vec<Bound> {
+        // Less is no HTTP/1 buffer.
+        let header = 8192..=*BYTES.end();
+        vec![
+            bound("limits.http.connections_max", self.connections_max, COUNT, Reason::Connections),
+            bound("limits.http.per_address_max", self.per_address_max, COUNT, Reason::Address),
+            bound("limits.http.header_deadline_ms", self.header_deadline_ms, TIME_MS, Reason::RequestTimeout),
+            bound("limits.http.header_bytes_max", self.header_bytes_max, header, Reason::Http),
+            bound("limits.http.body_deadline_ms", self.body_deadline_ms, TIME_MS, Reason::MessageTimeout),
+            bound("limits.http.body_bytes_max", self.body_bytes_max, BYTES, Reason::MessageBytes),
+            bound("limits.http.at_once_max", self.at_once_max, COUNT, Reason::Calls),
+            bound("limits.http.per_caller_max", self.per_caller_max, COUNT, Reason::Caller),
+            bound("limits.http.tokens_max", self.tokens_max, COUNT, Reason::Tokens),
+            bound("limits.http.sessions_max", self.sessions_max, COUNT, Reason::Tokens),
         ]
     }
 }

@@ -48,6 +48,8 @@ pub struct Limits {
     pub enrol: EnrolLimits,
     /// What a node may do that was away until its certificate expired.
     pub rejoin: RejoinLimits,
+    /// What callers of the HTTP port may do.
+    pub http: HttpLimits,
 }
 
 /// The section `[limits.door]`.
@@ -207,6 +209,32 @@ pub struct RejoinLimits {
     pub chain_certificates_max: u32,
 }
 
+/// The section `[limits.http]`. Handshakes, frames and writes obey `[limits.door]` and `[limits.http2]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpLimits {
+    /// Open connections.
+    pub connections_max: u32,
+    /// The same of one address (IPv6: of one /64); what lies behind a proxy is one address.
+    pub per_address_max: u32,
+    /// From the begin of a connection, or of what follows an answer, to the end of a request's headers.
+    pub header_deadline_ms: u32,
+    /// Headers of one request.
+    pub header_bytes_max: u32,
+    /// From the end of the headers to the end of the body.
+    pub body_deadline_ms: u32,
+    /// Body of one request.
+    pub body_bytes_max: u32,
+    /// Requests in work, streams included; one more is refused with 429.
+    pub at_once_max: u32,
+    /// The same of one credential.
+    pub per_caller_max: u32,
+    /// API tokens that are in force.
+    pub tokens_max: u32,
+    /// Web sessions, login links and tickets that are good, each.
+    pub sessions_max: u32,
+}
+
 impl Default for DoorLimits {
     fn default() -> Self {
         DoorLimits {
@@ -310,6 +338,23 @@ impl Default for RejoinLimits {
             nodes_max: 100_000,
             // Leaf, intermediate and the same signed by an older root, with room.
             chain_certificates_max: 4,
+        }
+    }
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        HttpLimits {
+            connections_max: 2_000,
+            per_address_max: 200,
+            header_deadline_ms: 10_000,
+            header_bytes_max: 16 * 1024,
+            body_deadline_ms: 30_000,
+            body_bytes_max: 16 * 1024 * 1024,
+            at_once_max: 512,
+            per_caller_max: 64,
+            tokens_max: 1_000,
+            sessions_max: 1_000,
         }
     }
 }

@@ -37,6 +37,12 @@ words! {
         PingTimeout = "ping_timeout",
         /// It took no bytes.
         WriteTimeout = "write_timeout",
+        /// HTTP/1 was broken, or its headers too large.
+        Http = "http",
+        /// A Host or Origin that is not ours: another site, or a name that was bent to us.
+        Host = "host",
+        /// No more API tokens or web sessions.
+        Tokens = "tokens",
         /// Nobody of ours, or no longer.
         Unauthenticated = "unauthenticated",
         /// Its role may not call this.

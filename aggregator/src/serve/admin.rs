@@ -1,13 +1,14 @@
 //! Who belongs: tokens, nodes, and what an operator may change of them. The registry does it and keeps the
 //! audit line; sessions of nodes that no longer belong are ended here.
 
-use super::audit;
 use super::backup::Backups;
+use super::{access, audit};
 use crate::agents::Agents;
 use crate::identity::backup::Keys;
 use crate::identity::ca::Authority;
 use crate::identity::registry::{Declaration, Registry, RegistryError, Subject, TokenRow, TokenState};
 use crate::identity::roster::Principal;
+use crate::limit::Current;
 use crate::store::Append;
 use crate::store::live::Live;
 use quorate_common::clock::Clock;
@@ -58,6 +59,8 @@ pub struct Admin {
     pub store: Arc<dyn Append>,
     /// What is backed up.
     pub backups: Backups,
+    /// The limits in force.
+    pub limits: Current,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -89,9 +92,14 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
         let actor = actor(&request)?;
         let request = request.into_inner();
-        let subject = subject(request.subject)?;
         let lifetime = request.lifetime.map(lifetime).transpose()?;
         let now = self.clock.now().wall;
+        if let Some(Wanted::Http(http)) = request.subject {
+            let wanted = access::wanted(http, lifetime, self.limits.borrow().http.tokens_max)?;
+            let new = self.registry.create_access(&actor, &wanted, now).await.map_err(|e| refused(&e))?;
+            return Ok(Response::new(access::made(&new)?));
+        }
+        let subject = subject(request.subject)?;
         let new =
             self.registry.create_token(&actor, &subject, lifetime, now).await.map_err(|e| refused(&e))?;
         let (role, name) = match &subject {
@@ -120,8 +128,15 @@ impl AdminService for Admin {
         &self,
         _: Request<v1::ListTokensRequest>,
     ) -> Result<Response<v1::ListTokensResponse>, Status> {
-        let rows = self.registry.list_tokens(self.clock.now().wall).await.map_err(|error| refused(&error))?;
-        Ok(Response::new(v1::ListTokensResponse { tokens: rows.into_iter().map(token).collect() }))
+        let now = self.clock.now().wall;
+        let rows = self.registry.list_tokens(now).await.map_err(|error| refused(&error))?;
+        let mut tokens: Vec<v1::Token> = rows.into_iter().map(token).collect();
+        let roster = self.registry.roster();
+        let mut http: Vec<_> =
+            roster.borrow().grants().map(|grant| (grant.created, access::listed(grant, now))).collect();
+        http.sort_by_key(|(created, _)| *created);
+        tokens.extend(http.into_iter().map(|(_, token)| token));
+        Ok(Response::new(v1::ListTokensResponse { tokens }))
     }
 
     async fn revoke_token(
@@ -131,7 +146,11 @@ impl AdminService for Admin {
         let actor = actor(&request)?;
         let id = request.into_inner().token_id;
         let now = self.clock.now().wall;
-        self.registry.revoke_token(&actor, &id, now).await.map_err(|error| refused(&error))?;
+        let revoked = match self.registry.revoke_token(&actor, &id, now).await {
+            Err(RegistryError::NotFound { .. }) => self.registry.revoke_access(&actor, &id, now).await,
+            revoked => revoked,
+        };
+        revoked.map_err(|error| refused(&error))?;
         Ok(Response::new(v1::RevokeTokenResponse {}))
     }
 
@@ -230,7 +249,9 @@ impl AdminService for Admin {
 
 fn subject(wanted: Option<Wanted>) -> Result<Subject, Status> {
     match wanted {
-        None => Err(status::field("subject", "field `subject`: a node or a user must be named")),
+        None | Some(Wanted::Http(_)) => {
+            Err(status::field("subject", "field `subject`: a node or a user must be named"))
+        }
         Some(Wanted::User(user)) => {
             let role = v1::Role::try_from(user.role).ok().and_then(|role| Role::try_from(role).ok());
             let role = role.filter(|role| matches!(role, Role::Viewer | Role::Operator | Role::Admin));
@@ -304,6 +325,7 @@ fn token(row: TokenRow) -> v1::Token {
         created: Some(timestamp(row.created)),
         expires: Some(timestamp(row.expires)),
         state: state.to_owned(),
+        kind: "enrolment".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every answer comes from a published snapshot, from the store, or from an owner task; nothing is decided
 //! here.
 
+mod access;
 pub mod admin;
 mod audit;
 pub mod auth;

@@ -516,6 +516,9 @@ impl AdminService for Fake {
             Subject::User(user) => {
                 format!("create user {} role={} lifetime={lifetime:?}", user.name, user.role)
             }
+            Subject::Http(http) => {
+                format!("create http {} role={} lifetime={lifetime:?}", http.name, http.role)
+            }
         });
         Ok(Response::new(CreateTokenResponse {
             token_id: "0123".into(),
@@ -536,6 +539,7 @@ impl AdminService for Fake {
             created: at(0),
             expires: None,
             state: "unused".into(),
+            kind: "enrolment".into(),
         };
         Ok(Response::new(ListTokensResponse { tokens: vec![token] }))
     }

@@ -1,4 +1,4 @@
-//! `quorate token create|list|revoke`: who may join, once.
+//! `quorate token create|list|revoke`: who may join, once, and what may call over HTTP.
 
 use crate::conn::{Connection, NewToken, Subject};
 use crate::mark::Marks;
@@ -6,7 +6,7 @@ use crate::output::Output;
 use crate::quantity::parse_duration;
 use crate::table::{Table, left};
 use crate::text::Text;
-use crate::view::TokenList;
+use crate::view::{CreatedToken, TokenList};
 use clap::{ArgGroup, ValueEnum};
 use quorate_common::model::identity::Role;
 use quorate_common::model::node::MemberRole;
@@ -23,7 +23,7 @@ pub struct Args {
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Action {
-    /// Make a single-use token and print the one line to run on the machine that is to join
+    /// Make a token: print the one line to run on the machine that is to join, or the token that a program sends
     Create(Create),
     /// List the tokens, without their secrets
     List,
@@ -36,7 +36,7 @@ pub enum Action {
 
 /// A token to make.
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("subject").required(true).args(["node", "user"]))]
+#[command(group = ArgGroup::new("subject").required(true).args(["node", "user", "http"]))]
 pub struct Create {
     /// For a machine with this name
     #[arg(long, value_name = "NAME")]
@@ -44,22 +44,25 @@ pub struct Create {
     /// For a person or a tool with this name
     #[arg(long, value_name = "NAME", requires = "role")]
     pub user: Option<String>,
-    /// A node's vote, or a person's rights [default for a node: voter]
+    /// For a program that calls over HTTP, such as grafana: the token itself is printed, to be sent as Bearer
+    #[arg(long, value_name = "NAME", requires = "role")]
+    pub http: Option<String>,
+    /// A node's vote, or a person's or program's rights [default for a node: voter]
     #[arg(long, value_enum)]
     pub role: Option<TokenRole>,
     /// The cluster that the node joins [default: default]
-    #[arg(long, value_name = "NAME", conflicts_with = "user")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "http"])]
     pub cluster: Option<String>,
     /// The rack, room or region that may be lost as one
-    #[arg(long, value_name = "NAME", conflicts_with = "user")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["user", "http"])]
     pub zone: Option<String>,
     /// The votes of the node [default: 1]
-    #[arg(long, conflicts_with = "user", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, conflicts_with_all = ["user", "http"], value_parser = clap::value_parser!(u32).range(1..))]
     pub weight: Option<u32>,
     /// Let a new key take the name of an enrolled node; the old key is refused from then on
-    #[arg(long, conflicts_with = "user")]
+    #[arg(long, conflicts_with_all = ["user", "http"])]
     pub replace: bool,
-    /// How long it may be used [default: 15m]
+    /// How long it may be used [default: 15m, for HTTP 90d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub lifetime: Option<Duration>,
 }
@@ -106,10 +109,14 @@ impl TryFrom<Args> for Request {
 pub async fn run(request: Request, conn: &Connection, output: &mut Output) -> anyhow::Result<u8> {
     match request {
         Request::Create(new) => {
+            let is_http = matches!(new.subject, Subject::Http { .. });
             let token = conn.create_token(new).await?;
-            output.show(&token, |token, _| vec![Text::plain(&token.command)])?;
+            let line =
+                |token: &CreatedToken| if is_http { token.token.clone() } else { token.command.clone() };
+            output.show(&token, |token, _| vec![Text::plain(&line(token))])?;
             if let Some(expires) = token.expires {
-                output.message(&format!("token {} can be used once, until {expires}", token.token_id));
+                let once = if is_http { "is good" } else { "can be used once," };
+                output.message(&format!("token {} {once} until {expires}", token.token_id));
             }
         }
         Request::List => output.show(&conn.tokens().await?, draw)?,
@@ -131,9 +138,10 @@ impl TryFrom<&Create> for NewToken {
 
     fn try_from(create: &Create) -> Result<NewToken, WrongRole> {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let subject = match &create.user {
-            Some(name) => Subject::User { name: name.clone(), role: person(create.role)? },
-            None => Subject::Node {
+        let subject = match (&create.user, &create.http) {
+            (Some(name), _) => Subject::User { name: name.clone(), role: person(create.role)? },
+            (None, Some(name)) => Subject::Http { name: name.clone(), role: person(create.role)? },
+            (None, None) => Subject::Node {
                 name: text(&create.node),
                 cluster: text(&create.cluster),
                 role: member(create.role)?,
@@ -159,7 +167,7 @@ fn person(role: Option<TokenRole>) -> Result<Role, WrongRole> {
         Some(TokenRole::Viewer) => Ok(Role::Viewer),
         Some(TokenRole::Operator) => Ok(Role::Operator),
         Some(TokenRole::Admin) => Ok(Role::Admin),
-        _ => Err(WrongRole("user", "viewer, operator or admin")),
+        _ => Err(WrongRole("user or program", "viewer, operator or admin")),
     }
 }
 
@@ -167,6 +175,7 @@ fn draw(list: &TokenList, marks: Marks) -> Vec<Text> {
     let mut table = Table::new(&[
         left("ID"),
         left("FOR"),
+        left("KIND"),
         left("ROLE"),
         left("STATE"),
         left("CREATED").extra(),
@@ -178,6 +187,7 @@ fn draw(list: &TokenList, marks: Marks) -> Vec<Text> {
         table.row([
             Text::plain(&token.token_id),
             Text::plain(&token.subject),
+            Text::plain(&token.kind),
             Text::plain(&token.role),
             Text::plain(&token.state),
             time(token.created).into(),
@@ -221,21 +231,24 @@ mod tests {
         check(all, line, until, &[call]).await;
         let call = "create user ann role=3 lifetime=None";
         check("quorate token create --user ann --role operator", line, until, &[call]).await;
+        let until = "quorate: token 0123 is good until 2026-11-20T19:06:05.000Z\n";
+        let call = "create http grafana role=2 lifetime=None";
+        check("quorate token create --http grafana --role viewer", "q1.secret\n", until, &[call]).await;
     }
 
     #[tokio::test]
     async fn roles_fit_their_subject() {
         let node = "--role of a node must be voter or observer";
         check("quorate token create --node n1 --role admin", "", node, &[]).await;
-        let user = "--role of a user must be viewer, operator or admin";
+        let user = "--role of a user or program must be viewer, operator or admin";
         check("quorate token create --user a --role voter", "", user, &[]).await;
     }
 
     #[tokio::test]
     async fn list_and_revoke() {
         let table = "\
-ID    FOR  ROLE   STATE   CREATED                   EXPIRES
-0123  n1   agent  unused  2026-11-20T19:06:05.000Z  -
+ID    FOR  KIND       ROLE   STATE   CREATED                   EXPIRES
+0123  n1   enrolment  agent  unused  2026-11-20T19:06:05.000Z  -
 ";
         check("quorate token list", table, "", &[]).await;
         check("quorate token revoke 0123", "", "quorate: token 0123 is revoked\n", &["revoke token 0123"])

@@ -338,6 +338,7 @@ impl From<v1::Token> for view::Token {
             created: stamp(message.created),
             expires: stamp(message.expires),
             state: message.state,
+            kind: message.kind,
         }
     }
 }

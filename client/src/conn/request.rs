@@ -66,6 +66,13 @@ pub enum Subject {
         /// Viewer, operator or admin.
         role: Role,
     },
+    /// A program that calls over HTTP.
+    Http {
+        /// What the token is for.
+        name: String,
+        /// Viewer, operator or admin.
+        role: Role,
+    },
 }
 
 impl From<NewToken> for v1::CreateTokenRequest {
@@ -86,16 +93,19 @@ impl From<Subject> for create_token_request::Subject {
                 let role = role.into();
                 Self::Node(v1::NodeDeclaration { name, cluster, role, zone, weight, replace })
             }
-            Subject::User { name, role } => {
-                let role = match role {
-                    Role::Agent => v1::Role::Agent,
-                    Role::Viewer => v1::Role::Viewer,
-                    Role::Operator => v1::Role::Operator,
-                    Role::Admin => v1::Role::Admin,
-                    Role::Aggregator => v1::Role::Aggregator,
-                };
-                Self::User(v1::UserDeclaration { name, role: role.into() })
-            }
+            Subject::User { name, role } => Self::User(v1::UserDeclaration { name, role: number(role) }),
+            Subject::Http { name, role } => Self::Http(v1::HttpDeclaration { name, role: number(role) }),
         }
     }
+}
+
+fn number(role: Role) -> i32 {
+    let role = match role {
+        Role::Agent => v1::Role::Agent,
+        Role::Viewer => v1::Role::Viewer,
+        Role::Operator => v1::Role::Operator,
+        Role::Admin => v1::Role::Admin,
+        Role::Aggregator => v1::Role::Aggregator,
+    };
+    role.into()
 }

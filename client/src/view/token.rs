@@ -32,4 +32,5 @@ pub struct Token {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<Stamp>,
     pub state: String,
+    pub kind: String,
 }

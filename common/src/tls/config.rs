@@ -44,6 +44,19 @@ pub fn enrolment_config(
     Ok(without_resumption(config))
 }
 
+/// For HTTP: callers show tokens, not certificates.
+pub fn web_config(own: Credential) -> Result<ServerConfig, TlsError> {
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])
+        .map_err(TlsError::Unusable)?
+        .with_no_client_auth()
+        .with_single_cert(own.chain, own.key)
+        .map_err(TlsError::Unusable)?;
+    let mut config = without_resumption(config);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// For agents and clients: trusts `roots` and, where it has one, shows a certificate.
 pub fn client_config(
     roots: &[CertificateDer<'static>],

@@ -9,7 +9,7 @@ mod load;
 mod peer;
 mod pin;
 
-pub use config::{client_config, enrolment_config, pinned_config, server_config};
+pub use config::{client_config, enrolment_config, pinned_config, server_config, web_config};
 pub use load::{Credential, certificates_from_pem, load_certificates, load_key};
 pub use peer::{
     PeerCertificate, PeerError, Validity, peer_identity, public_key, sha256, spki_sha256, validity,

@@ -3,6 +3,7 @@
 //! One connection, so one writer; each change is one transaction with its audit line, fsynced before it is
 //! published as a new [`Roster`]. Time is an argument. Plain SQL, so that PostgreSQL can take its place.
 
+mod access;
 mod audit;
 mod gap;
 mod keys;
@@ -11,6 +12,7 @@ mod node;
 mod token;
 mod user;
 
+pub use access::{AccessWanted, NewAccess, secret_text};
 pub use audit::{AuditFilter, AuditKept, AuditLine, PASSING, REFUSED};
 pub use gap::{GapFilter, GapKept, GapMemory, GapPart};
 pub use keys::{Claim, RenewError, Settled};
@@ -134,7 +136,9 @@ impl Registry {
         let nodes = rows.iter().map(|row| (row.member.name.as_str().into(), row.entry())).collect();
         let members: Vec<Member> = rows.into_iter().map(|row| row.member).collect();
         let people = self.people().await?;
-        self.roster.send_replace(Arc::new(Roster::new(&self.trust_domain, members, nodes, people)));
+        let roster =
+            Roster::new(&self.trust_domain, members, nodes, people).with_grants(self.grants().await?);
+        self.roster.send_replace(Arc::new(roster));
         Ok(())
     }
 

@@ -49,14 +49,18 @@ impl Connections {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    pub(super) fn add(&self, address: SocketAddr, certificate: Option<PeerCertificate>) -> Arc<Peer> {
+    pub(in crate::serve) fn add(
+        &self,
+        address: SocketAddr,
+        certificate: Option<PeerCertificate>,
+    ) -> Arc<Peer> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let peer = Arc::new(Peer::new(number, address, certificate));
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, peer.clone());
         peer
     }
 
-    fn remove(&self, peer: &Peer) {
+    pub(in crate::serve) fn remove(&self, peer: &Peer) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer.number());
     }
 }

@@ -74,7 +74,7 @@ fn plain(error: &io::Error) -> String {
 
 impl Refusal {
     /// The word that it is counted under.
-    pub(super) fn reason(&self) -> Reason {
+    pub(in crate::serve) fn reason(&self) -> Reason {
         match self {
             Refusal::Connections(_) => Reason::Connections,
             Refusal::Descriptors => Reason::Descriptors,
@@ -102,7 +102,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new(refusals: Refusals) -> Counters {
+    pub(in crate::serve) fn new(refusals: Refusals) -> Counters {
         let zero = || AtomicU64::new(0);
         Counters { accepted: zero(), opened: zero(), accept_errors: zero(), refusals }
     }
@@ -127,16 +127,16 @@ impl Counters {
         &self.refusals
     }
 
-    pub(super) fn count_accepted(&self) {
+    pub(in crate::serve) fn count_accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_opened(&self) {
+    pub(in crate::serve) fn count_opened(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts one more, and gives how many there were before.
-    pub(super) fn count_accept_error(&self) -> u64 {
+    pub(in crate::serve) fn count_accept_error(&self) -> u64 {
         self.accept_errors.fetch_add(1, Ordering::Relaxed)
     }
 }
@@ -162,7 +162,7 @@ pub struct Place {
 impl Addresses {
     /// Waits a moment for a place of this address. An address that has callers keeps the number of places that it
     /// began with.
-    pub(super) async fn enter(
+    pub(in crate::serve) async fn enter(
         self: &Arc<Self>,
         address: IpAddr,
         limits: &DoorLimits,

@@ -22,14 +22,16 @@ pub use crate::peer::{Peer, network};
 pub use connection::{Connection, Connections};
 pub use http2::serve;
 pub use limit::Counters;
+// The HTTP door is another accept loop with the same parts.
+pub(in crate::serve) use limit::{Addresses, Place, Refusal};
+pub(in crate::serve) use meter::Meter;
+pub(in crate::serve) use reserve::Reserve;
 
 use crate::limit::{Current, Reason, Refusals, Slot, Slots, millis};
 use connection::Kept;
-use limit::{Addresses, Refusal};
 use quorate_common::clock::SystemClock;
 use quorate_common::shutdown::Shutdown;
 use quorate_common::tls::peer_identity;
-use reserve::Reserve;
 use rustix::net::sockopt;
 use rustls::ServerConfig;
 use std::convert::Infallible;
@@ -227,7 +229,7 @@ impl Shared {
 }
 
 /// Small writes leave at once, and a peer that vanished is noticed by the kernel too.
-fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+pub(in crate::serve) fn set_options(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(15))?;

@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 const SHED_MAX: usize = 256;
 
 /// The descriptor, while we have it.
-pub(super) struct Reserve(Option<File>);
+pub(in crate::serve) struct Reserve(Option<File>);
 
 impl Reserve {
     /// Takes one, if there is any.
-    pub(super) fn take() -> Reserve {
+    pub(in crate::serve) fn take() -> Reserve {
         let mut reserve = Reserve(None);
         reserve.refill();
         reserve
@@ -29,7 +29,7 @@ impl Reserve {
 
     /// Closes the connection of everybody who waits, and says who that was. Does nothing unless `error` is the want
     /// of descriptors.
-    pub(super) async fn shed(&mut self, tcp: &TcpListener, error: &io::Error) -> Vec<SocketAddr> {
+    pub(in crate::serve) async fn shed(&mut self, tcp: &TcpListener, error: &io::Error) -> Vec<SocketAddr> {
         let mut shed = Vec::new();
         if !is_exhausted(error) {
             return shed;
