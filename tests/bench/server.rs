@@ -216,7 +216,7 @@ async fn listen(dir: &Path, mut program: Command, grpc: &str) -> anyhow::Result<
     std::fs::remove_file(&ready).ok();
     let child = program
         .args(["run", "--stop-on-stdin-eof", "--listen-grpc", grpc])
-        .args(["--listen-enrol", "127.0.0.1:0", "--dir"])
+        .args(["--listen-enrol", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--dir"])
         .args([&state, Path::new("--ready-file"), &ready])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -46,7 +46,7 @@ async fn a_demo_comes_up_is_open_to_all_tools_and_leaves_nothing() {
     let ready = first_line(&dir.path().join("demo.out")).await;
     figure("demo.ready_ms", now().since(begin).as_millis());
     assert_eq!(keys(&ready), ["agents", "aggregator", "enrol", "event", "grpc", "http"]);
-    assert_eq!((&ready["event"], &ready["http"]), (&json!("ready"), &Value::Null));
+    assert_eq!((&ready["event"], keys(&ready["http"])), (&json!("ready"), vec!["token", "url"]));
     assert_eq!(keys(&ready["grpc"]), ["address", "ca", "cert", "key"]);
     assert_eq!((keys(&ready["enrol"]), keys(&ready["aggregator"])), (vec!["address"], vec!["pid"]));
     let agents = ready["agents"].as_array().unwrap();
@@ -60,6 +60,10 @@ async fn a_demo_comes_up_is_open_to_all_tools_and_leaves_nothing() {
     assert!(pids.iter().all(|pid| is_alive(pid)));
     assert_eq!(std::fs::metadata(&work).unwrap().permissions().mode() & 0o777, 0o700);
     ask(&ready["grpc"]).await;
+    let (url, token) = (ready["http"]["url"].as_str().unwrap(), ready["http"]["token"].as_str().unwrap());
+    let address = url.strip_prefix("http://").unwrap();
+    let answer = quorate_tests::http::get(address, "/api/v1/query?query=count(node_load1)", token).await;
+    assert_eq!(answer.json()["data"]["result"][0]["value"][1], "3", "{answer:?}");
 
     assert!(demo.ended().await.success());
     let out = std::fs::read_to_string(dir.path().join("demo.out")).unwrap();

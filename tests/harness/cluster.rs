@@ -56,6 +56,8 @@ pub struct Doors {
     pub grpc: String,
     /// Address of the enrolment port.
     pub enrol: String,
+    /// Address of the HTTP port.
+    pub http: String,
     /// The aggregator's process number.
     pub pid: u32,
 }
@@ -338,8 +340,17 @@ async fn listen(
     let (state, ready) = (dir.join("aggregator"), dir.join("ready.json"));
     // A file of an earlier start would be believed.
     std::fs::remove_file(&ready).ok();
-    let flags =
-        ["run", "--stop-on-stdin-eof", "--listen-grpc", grpc, "--listen-enrol", enrol].map(OsStr::new);
+    let flags = [
+        "run",
+        "--stop-on-stdin-eof",
+        "--listen-grpc",
+        grpc,
+        "--listen-enrol",
+        enrol,
+        "--listen-http",
+        "127.0.0.1:0",
+    ]
+    .map(OsStr::new);
     let files = [OsStr::new("--dir"), state.as_ref(), "--ready-file".as_ref(), ready.as_ref()];
     let config = dir.join(CONFIG);
     let configured = [OsStr::new("--config"), config.as_ref()];

@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod detect;
 pub mod door;
 pub mod figure;
+pub mod http;
 pub mod netns;
 pub mod process;
 pub mod recording;

@@ -50,7 +50,15 @@ impl Aggregator {
         let made = init(&options, now()).await.unwrap();
         std::fs::write(dir.path().join(CONFIG), "[limits.door]\nconnections_max = 100\n").unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_aggregator"))
-            .args(["run", "--listen-grpc", "127.0.0.1:0", "--listen-enrol", "127.0.0.1:0"])
+            .args([
+                "run",
+                "--listen-grpc",
+                "127.0.0.1:0",
+                "--listen-enrol",
+                "127.0.0.1:0",
+                "--listen-http",
+                "127.0.0.1:0",
+            ])
             .args(["--log-format", "json", "--stop-on-stdin-eof", "--dir"])
             .arg(&options.dir)
             .arg("--config")

@@ -113,7 +113,7 @@ pub async fn run(request: Request, conn: &Connection, output: &mut Output) -> an
             let token = conn.create_token(new).await?;
             let line =
                 |token: &CreatedToken| if is_http { token.token.clone() } else { token.command.clone() };
-            output.show(&token, |token, _| vec![Text::plain(&line(token))])?;
+            output.show(&token, |token, _| vec![Text::plain(line(token))])?;
             if let Some(expires) = token.expires {
                 let once = if is_http { "is good" } else { "can be used once," };
                 output.message(&format!("token {} {once} until {expires}", token.token_id));

@@ -1,12 +1,13 @@
 //! Bringing a demo up, step by step, with the public API only; and asking it how it is at the end.
 
 use super::process::{Program, Programs};
-use super::report::{AgentProcess, Done, Door, Enrol, NodeStatus, Process, Ready};
+use super::report::{AgentProcess, Done, Door, Enrol, Http, NodeStatus, Process, Ready};
 use crate::config::{Partial, Target};
 use crate::conn::{Connection, NewToken, Subject};
 use crate::view::{ClusterHealth, WatchEvent};
 use anyhow::{Context, anyhow, bail};
 use quorate_common::model::cluster::QuorumStatus;
+use quorate_common::model::identity::Role;
 use quorate_common::model::node::{Health, MemberRole};
 use serde::Deserialize;
 use std::ffi::OsStr;
@@ -57,6 +58,7 @@ pub struct Running {
     conn: Connection,
     target: Target,
     enrol: String,
+    http: Http,
     config: PathBuf,
     health: ClusterHealth,
     nodes: Vec<String>,
@@ -67,6 +69,7 @@ pub struct Running {
 struct Listening {
     grpc: String,
     enrol: String,
+    http: String,
 }
 
 /// Starts everything and returns when the cluster is healthy and data of each node was read back.
@@ -75,6 +78,7 @@ pub async fn start(plan: &Plan, programs: &mut Programs) -> anyhow::Result<Runni
     let target = target(plan, &listening)?;
     let config = write_config(plan, &target)?;
     let conn = Connection::open(&target).await?;
+    let http = http(&conn, &listening).await?;
     for (index, name) in plan.nodes().into_iter().enumerate() {
         programs.agents.push(start_agent(plan, &conn, &name, plan.role(index)).await?);
     }
@@ -87,14 +91,14 @@ pub async fn start(plan: &Plan, programs: &mut Programs) -> anyhow::Result<Runni
         up = up => up?,
         died = programs.died() => return Err(died),
     };
-    Ok(Running { conn, target, enrol: listening.enrol, config, health, nodes: plan.nodes() })
+    Ok(Running { conn, target, enrol: listening.enrol, http, config, health, nodes: plan.nodes() })
 }
 
 async fn start_aggregator(plan: &Plan, programs: &mut Programs) -> anyhow::Result<Listening> {
     let (dir, ready) = (plan.dir.join("aggregator"), plan.dir.join("ready.json"));
     let init = words(&["init", "--dir"], &dir, &["--name", "aggregator", "--address", "127.0.0.1"]);
     Program::once("aggregator init", &plan.aggregator, &init, &plan.log("init")).await?;
-    let listen = ["--listen-grpc", LISTEN, "--listen-enrol", LISTEN, "--ready-file"];
+    let listen = ["--listen-grpc", LISTEN, "--listen-enrol", LISTEN, "--listen-http", LISTEN, "--ready-file"];
     let mut run = words(&["run", "--dir"], &dir, &listen);
     run.extend([ready.as_os_str(), OsStr::new("--stop-on-stdin-eof")]);
     let aggregator = Program::start("aggregator", &plan.aggregator, &run, &plan.log("aggregator"))?;
@@ -137,6 +141,13 @@ fn target(plan: &Plan, listening: &Listening) -> anyhow::Result<Target> {
         key: admin.join("admin.key"),
         timeout: CALL_MAX,
     })
+}
+
+/// A token for whoever tries the HTTP door.
+async fn http(conn: &Connection, listening: &Listening) -> anyhow::Result<Http> {
+    let subject = Subject::Http { name: "demo".to_owned(), role: Role::Admin };
+    let made = conn.create_token(NewToken { subject, lifetime: None }).await?;
+    Ok(Http { url: format!("http://{}", listening.http), token: made.token })
 }
 
 /// A file for `quorate --config`, so that the line to try is short.
@@ -239,7 +250,7 @@ impl Running {
                 cert: self.target.cert.clone(),
                 key: self.target.key.clone(),
             },
-            http: None,
+            http: self.http.clone(),
             enrol: Enrol { address: self.enrol.clone() },
             agents: agents.map(|(node, it)| AgentProcess { node: node.clone(), pid: it.pid() }).collect(),
             aggregator: Process { pid: programs.aggregator.as_ref().map_or(0, Program::pid) },

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 pub struct Ready {
     /// Where to ask, and the credential to show: an admin's, which dies with the demo.
     pub grpc: Door,
-    /// Where a browser would look; `null` until there is an HTTP door.
-    pub http: Option<Http>,
+    /// Where to ask over HTTP, and an admin's token, which dies with the demo.
+    pub http: Http,
     /// Where to enrol.
     pub enrol: Enrol,
     /// The agents, in the order of their names.
@@ -43,9 +43,13 @@ pub struct Door {
     pub key: PathBuf,
 }
 
-/// The web page and its token. There is none yet, and this type says so.
-#[derive(Debug, Serialize)]
-pub enum Http {}
+/// The HTTP door, and a token to send as Bearer.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs, reason = "an address is an address")]
+pub struct Http {
+    pub url: String,
+    pub token: String,
+}
 
 /// The enrolment port.
 #[derive(Debug, Serialize)]
@@ -106,7 +110,7 @@ impl Ready {
     pub fn draw(&self, marks: Marks) -> Vec<Text> {
         let votes = self.health.quorum.as_ref().map(votes).unwrap_or_default();
         let own = std::env::current_exe().unwrap_or_else(|_| "quorate".into());
-        let Door { address, ca, cert, key } = &self.grpc;
+        let (Door { address, ca, cert, key }, Http { url, token }) = (&self.grpc, &self.http);
         let files = format!("-cacert {} -cert {} -key {}", quoted(ca), quoted(cert), quoted(key));
         let nodes: Vec<&str> = self.agents.iter().map(|agent| &*agent.node).collect();
         let count = count(nodes.len() as u64, "agent");
@@ -125,6 +129,10 @@ impl Ready {
             (
                 "The same with grpcurl",
                 format!("grpcurl {files} {address} quorate.v1.ClusterService/GetHealth"),
+            ),
+            (
+                "Over HTTP, as Grafana or promtool would",
+                format!("curl -H 'Authorization: Bearer {token}' '{url}/api/v1/query?query=node_load1'"),
             ),
         ] {
             lines.extend([
@@ -166,7 +174,7 @@ mod tests {
                 cert: "/c".into(),
                 key: "/k".into(),
             },
-            http: None,
+            http: Http { url: "http://127.0.0.1:3".into(), token: "qrt_1".into() },
             enrol: Enrol { address: "127.0.0.1:2".into() },
             agents: vec![AgentProcess { node: "n1".into(), pid: 7 }],
             aggregator: Process { pid: 6 },
@@ -186,7 +194,7 @@ mod tests {
         show(&ready(), true, &mut output, Ready::draw).unwrap();
         show(&done(), true, &mut output, Done::draw).unwrap();
         let lines = results.text();
-        let expect = r#"{"event":"ready","grpc":{"address":"127.0.0.1:1","ca":"/tmp/my demo/ca.crt","cert":"/c","key":"/k"},"http":null,"enrol":{"address":"127.0.0.1:2"},"agents":[{"node":"n1","pid":7}],"aggregator":{"pid":6}}
+        let expect = r#"{"event":"ready","grpc":{"address":"127.0.0.1:1","ca":"/tmp/my demo/ca.crt","cert":"/c","key":"/k"},"http":{"url":"http://127.0.0.1:3","token":"qrt_1"},"enrol":{"address":"127.0.0.1:2"},"agents":[{"node":"n1","pid":7}],"aggregator":{"pid":6}}
 {"event":"done","status":"healthy","quorum":"available","nodes":[{"node":"n1","status":"healthy"}],"samples_stored":1234}
 "#;
         assert_eq!(lines, expect);
@@ -205,7 +213,9 @@ mod tests {
         assert!(lines[4].ends_with(" --config '/tmp/my demo/client.toml' status"), "{text}");
         let grpcurl = "grpcurl -cacert '/tmp/my demo/ca.crt' -cert /c -key /k 127.0.0.1:1 quorate.v1.ClusterService/GetHealth";
         assert_eq!(lines[7], grpcurl);
-        assert_eq!(lines[9], "Ctrl-C stops everything.");
-        assert_eq!(lines[10], "stopped: ✔ healthy, quorum ✔ available, 1 node, 1234 samples stored");
+        let curl = "curl -H 'Authorization: Bearer qrt_1' 'http://127.0.0.1:3/api/v1/query?query=node_load1'";
+        assert_eq!(lines[10], curl);
+        assert_eq!(lines[12], "Ctrl-C stops everything.");
+        assert_eq!(lines[13], "stopped: ✔ healthy, quorum ✔ available, 1 node, 1234 samples stored");
     }
 }
