@@ -4,55 +4,17 @@
 //! dashboards and rules work as they are; our own begin with `quorate_`. Nothing is emitted that is not here,
 //! and nothing is here that nobody emits.
 
-use crate::model::series::{CellForm, Metric, MetricKind, SeriesClass};
+mod definition;
 
-/// One metric: what it is called, what it means, and how its values are held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricDef {
-    /// Name in Prometheus' rules.
-    pub name: &'static str,
-    /// Counter or gauge.
-    pub kind: MetricKind,
-    /// How values become cells.
-    pub form: CellForm,
-    /// What is counted, as a plural word; empty for the plain 1 of an `_info` metric and for yes or no.
-    pub unit: &'static str,
-    /// One sentence for `# HELP`.
-    pub help: &'static str,
-    /// Which retention it falls under.
-    pub class: SeriesClass,
-}
+pub use definition::MetricDef;
 
-impl MetricDef {
-    /// The part of the definition that goes over the wire.
-    pub fn metric(&self) -> Metric {
-        Metric { name: self.name.into(), kind: self.kind, form: self.form }
-    }
-}
+use crate::model::series::{MetricKind, SeriesClass};
+use definition::{CENTI, COUNT, FLOAT, KIB, KILO, MEGABIT, MICRO, MILLI, SECTOR, TENTH_MILLI};
 
 /// The definition of a metric; `None` if it is not ours.
 pub fn find(name: &str) -> Option<&'static MetricDef> {
     CATALOG.iter().find(|def| def.name == name)
 }
-
-const COUNT: CellForm = CellForm::COUNT;
-/// Hundredths: the kernel counts processor time and load that finely.
-const CENTI: CellForm = CellForm::Integer { scale: 2, unit: 1 };
-const MILLI: CellForm = CellForm::Integer { scale: 3, unit: 1 };
-/// Tenths of a millisecond: finer digits are noise, and noise costs bytes each second.
-const TENTH_MILLI: CellForm = CellForm::Integer { scale: 4, unit: 1 };
-/// Millionths, as the kernel counts pressure, power and energy.
-const MICRO: CellForm = CellForm::Integer { scale: 6, unit: 1 };
-/// Bytes that are counted in sectors.
-const SECTOR: CellForm = CellForm::Integer { scale: 0, unit: 512 };
-/// Bytes per second that are counted in megabits per second.
-const MEGABIT: CellForm = CellForm::Integer { scale: 0, unit: 125_000 };
-/// Hertz that are counted in thousands.
-const KILO: CellForm = CellForm::Integer { scale: 0, unit: 1000 };
-/// A value that can have any number of decimals.
-const FLOAT: CellForm = CellForm::Float;
-/// Bytes that come in whole KiB; every page size is a multiple of it.
-const KIB: CellForm = CellForm::Integer { scale: 0, unit: 1024 };
 
 macro_rules! catalog {
     ($($id:ident = $kind:ident $name:literal $form:ident $unit:literal $class:ident $help:literal;)+) => {

@@ -44,7 +44,7 @@ impl Memory {
         let mut series = Vec::new();
         for node in 0..NODES {
             let own = ("node", format!("node-{node:03}"));
-            series.push(drawn("work_limit", &[own.clone()], node, |_, _| 64.0));
+            series.push(drawn("work_limit", std::slice::from_ref(&own), node, |_, _| 64.0));
             for core in 0..CORES {
                 let mode = MODES.get(core % MODES.len()).copied().unwrap_or_default();
                 let labels = [own.clone(), ("core", core.to_string()), ("mode", mode.to_owned())];

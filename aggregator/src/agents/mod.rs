@@ -4,6 +4,7 @@
 //! Commands come in by a bounded channel. A node has one session: a second one ends the first, and is told so when
 //! that happens again and again, for then two hosts have one identity. Questions travel over the session, answers come back over another connection and meet their question here.
 
+mod answer;
 pub mod delivery;
 pub mod gap;
 mod question;
@@ -28,12 +29,6 @@ use tokio::sync::{mpsc, oneshot};
 const COMMANDS_MAX: usize = 256;
 /// Questions that may wait for one session to take them.
 pub const QUESTIONS_MAX: usize = 8;
-/// Rows of one answer; a table beyond this is cut.
-const ROWS_MAX: usize = 65_536;
-
-/// Samples of one answer, from the recorder; what an agent sends beyond is dropped with its series.
-const SAMPLES_MAX: usize = 100_000;
-
 /// Parts of one answer.
 const PARTS_MAX: usize = 1024;
 
@@ -361,7 +356,7 @@ impl Owner {
         let last = response.last;
         waiting.parts.push(response);
         if last && let Some(waiting) = self.waiting.remove(&id) {
-            waiting.reply.send(whole(waiting.parts)).ok();
+            waiting.reply.send(answer::whole(waiting.parts)).ok();
         }
     }
 
@@ -373,35 +368,6 @@ impl Owner {
             self.nodes.remove(&node);
         }
     }
-}
-
-/// Puts the parts of an answer together.
-fn whole(parts: Vec<Response>) -> Result<ResponseBody, Refused> {
-    let (mut rows, mut series, mut samples) = (Vec::new(), Vec::new(), 0);
-    let mut body = ResponseBody::Done;
-    for part in parts {
-        match part.body {
-            ResponseBody::Failed(reason) => return Err(Refused::Failed(reason)),
-            ResponseBody::Done => {}
-            ResponseBody::Processes(more) => {
-                rows.extend(more);
-                rows.truncate(ROWS_MAX);
-                body = ResponseBody::Processes(Vec::new());
-            }
-            ResponseBody::Recording(more) => {
-                samples += more.iter().map(|one| one.samples.len()).sum::<usize>();
-                if samples <= SAMPLES_MAX {
-                    series.extend(more);
-                }
-                body = ResponseBody::Recording(Vec::new());
-            }
-        }
-    }
-    Ok(match body {
-        ResponseBody::Processes(_) => ResponseBody::Processes(rows),
-        ResponseBody::Recording(_) => ResponseBody::Recording(series),
-        body => body,
-    })
 }
 
 #[cfg(test)]

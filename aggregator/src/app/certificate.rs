@@ -56,10 +56,11 @@ enum Web {
 
 impl Web {
     fn of(config: &Config) -> Result<Web, DoorError> {
-        match (&config.http.certificate, &config.http.key) {
-            (Some(chain), Some(key)) => Ok(Web::Files(chain.clone(), key.clone())),
-            (None, None) if config.listen.http.ip().is_loopback() => Ok(Web::Plain),
-            (None, None) => Ok(Web::Own),
+        let (chain, key) = (&config.http.certificate, &config.http.key);
+        match (chain.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+            (false, false) => Ok(Web::Files(chain.clone(), key.clone())),
+            (true, true) if config.listen.http.ip().is_loopback() => Ok(Web::Plain),
+            (true, true) => Ok(Web::Own),
             _ => Err(DoorError::Half),
         }
     }

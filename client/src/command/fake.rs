@@ -361,8 +361,7 @@ fn gaps() -> Vec<Gap> {
 fn parts(selector: &str) -> Vec<query_range_response::Part> {
     use query_range_response::Part;
     let step = Some(prost_types::Duration { seconds: 10, nanos: 0 });
-    let resolution = Resolution::Minute.into();
-    let aggregate = Aggregate::Avg.into();
+    let (resolution, aggregate) = (Resolution::Minute.into(), Aggregate::Avg.into());
     let head = RangeHead { start: at(100), end: at(0), step, resolution, aggregate };
     let nodes = if selector == "many" { 0..12 } else { 1..2 };
     let series = nodes.map(|node| RangeSeries {
@@ -508,17 +507,14 @@ impl AdminService for Fake {
     ) -> Result<Response<CreateTokenResponse>, Status> {
         let request = request.into_inner();
         let lifetime = request.lifetime.map(|lifetime| lifetime.seconds);
+        let other = |kind, name, role| format!("create {kind} {name} role={role} lifetime={lifetime:?}");
         self.note(match request.subject.ok_or_else(|| invalid("subject", "is missing"))? {
             Subject::Node(node) => format!(
                 "create node {} cluster={} role={} zone={} weight={} replace={} lifetime={lifetime:?}",
                 node.name, node.cluster, node.role, node.zone, node.weight, node.replace
             ),
-            Subject::User(user) => {
-                format!("create user {} role={} lifetime={lifetime:?}", user.name, user.role)
-            }
-            Subject::Http(http) => {
-                format!("create http {} role={} lifetime={lifetime:?}", http.name, http.role)
-            }
+            Subject::User(user) => other("user", user.name, user.role),
+            Subject::Http(http) => other("http", http.name, http.role),
         });
         Ok(Response::new(CreateTokenResponse {
             token_id: "0123".into(),

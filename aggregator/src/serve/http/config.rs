@@ -11,7 +11,7 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// A certificate chain in PEM of your own; with it, TLS is spoken on loopback, too. Empty: the server's, off
     /// loopback only. A reload reads it again.
-    pub certificate: Option<PathBuf>,
+    pub certificate: PathBuf,
     /// The key in PEM that belongs to it.
-    pub key: Option<PathBuf>,
+    pub key: PathBuf,
 }

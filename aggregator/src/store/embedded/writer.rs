@@ -171,7 +171,8 @@ impl Writer {
         journal.sync()?;
         let mut old = std::mem::replace(&mut self.checkpoints, begun(&journal).collect());
         for number in numbers {
-            (self.open.remove(number), self.synced.remove(number));
+            self.open.remove(number);
+            self.synced.remove(number);
             old.extend(self.paths.remove(number).map(|(_, path)| path));
         }
         // What stays is released once more after the next start: it is covered.

@@ -144,10 +144,10 @@ impl Feed {
 impl Ring {
     fn push(&mut self, message: Arc<Message>) {
         self.messages.push_back(message);
-        if self.messages.len() > RING_MAX {
-            if let Some(oldest) = self.messages.pop_front() {
-                self.gone = (self.gone.0 + 1, oldest.number);
-            }
+        if self.messages.len() > RING_MAX
+            && let Some(oldest) = self.messages.pop_front()
+        {
+            self.gone = (self.gone.0 + 1, oldest.number);
         }
     }
 

@@ -13,7 +13,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Query<T>, Failure> {
         let text = parts.uri.query().unwrap_or("");
-        for pair in text.split('&').filter(|pair| !is_utf8(pair)) {
+        if let Some(pair) = text.split('&').find(|pair| !is_utf8(pair)) {
             let name: String = pair.split('=').next().unwrap_or("").chars().take(80).collect();
             return Err(Failure::bad(format!("parameter `{name}`: not UTF-8")));
         }
