@@ -379,16 +379,16 @@ catalog! {
     NODE_FRAMES = Counter "quorate_node_frames_total" COUNT "frames" Other "Frames of a node that were accepted since the start.";
     NODE_SKEW = Gauge "quorate_node_clock_skew_seconds" MILLI "seconds" Other "Wall clock of a node minus that of the aggregator.";
     NODE_UP = Gauge "quorate_node_up" COUNT "" Other "Whether a node is heard within its time.";
-    NODE_HEALTH = Gauge "quorate_node_health" COUNT "" Other "1 for the health that a node has, 0 for the others.";
+    NODE_HEALTH = Gauge "quorate_node_health" COUNT "" Other "Is 1 for the health that a node has, 0 for the others.";
     PERFORMANCE = Gauge "quorate_performance" FLOAT "" Other "What a component of a node has left, from 0 for nothing to 100 for everything.";
 
-    CLUSTER_HEALTH = Gauge "quorate_cluster_health" COUNT "" Other "1 for the health that a cluster has, 0 for the others.";
+    CLUSTER_HEALTH = Gauge "quorate_cluster_health" COUNT "" Other "Is 1 for the health that a cluster has, 0 for the others.";
     HEALTHY_NODES = Gauge "quorate_healthy_nodes" COUNT "nodes" Other "Members of a cluster that respond: healthy or degraded.";
     TOTAL_NODES = Gauge "quorate_total_nodes" COUNT "nodes" Other "Declared members of a cluster.";
     DEGRADED_NODES = Gauge "quorate_degraded_nodes" COUNT "nodes" Other "Members of a cluster that are degraded.";
     UNHEALTHY_NODES = Gauge "quorate_unhealthy_nodes" COUNT "nodes" Other "Members of a cluster that do not respond.";
     UNKNOWN_NODES = Gauge "quorate_unknown_nodes" COUNT "nodes" Other "Members of a cluster of which nothing is known.";
-    QUORUM_STATUS = Gauge "quorate_quorum_status" COUNT "" Other "1 for the status that the quorum of a cluster has, 0 for the others.";
+    QUORUM_STATUS = Gauge "quorate_quorum_status" COUNT "" Other "Is 1 for the status that the quorum of a cluster has, 0 for the others.";
     QUORUM_DECLARED = Gauge "quorate_quorum_votes_declared" COUNT "votes" Other "Weight of all voters of a cluster.";
     QUORUM_NEEDED = Gauge "quorate_quorum_votes_needed" COUNT "votes" Other "Weight that the quorum of a cluster needs.";
     QUORUM_ALIVE = Gauge "quorate_quorum_votes_alive" COUNT "votes" Other "Weight of voters of a cluster that are surely alive.";

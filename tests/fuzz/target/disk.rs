@@ -31,17 +31,20 @@ const BLOCK: &[&[u8]] = &[
 /// Cells that are written again: more would only take long.
 const CELLS_MAX: usize = 8 * 1024;
 
-/// The bytes as they are; and as head and body, packed as they should be: else hardly anything is unpacked.
+/// The bytes as they are; and as head, body and bits, packed as they should be: else hardly anything is unpacked.
 fn block(input: &[u8]) -> u64 {
-    let packed = input.split_first_chunk::<4>().and_then(|(head, body)| {
+    let packed = input.split_first_chunk::<6>().and_then(|(head, rest)| {
+        let &[columns, low, high, length, few, many] = head;
+        let bits = usize::from(u16::from_le_bytes([few, many]));
+        let (body, bits) = rest.split_at(rest.len().saturating_sub(bits));
         let packed = zstd::bulk::compress(body, 1).ok()?;
-        let &[columns, low, high, length] = head;
         // Mostly the length that is right, so that what is behind it is reached.
         let length = if length == 0 { 0 } else { body.len() as u64 };
         let rows = u64::from(u16::from_le_bytes([low, high]));
-        let mut bytes = vec![1, columns];
-        [rows, length].into_iter().for_each(|number| bytes.extend(crate::mutate::varint(number)));
-        Some([bytes, packed].concat())
+        let mut bytes = vec![2, columns];
+        let numbers = [rows, length, packed.len() as u64];
+        numbers.into_iter().for_each(|number| bytes.extend(crate::mutate::varint(number)));
+        Some([&bytes, &packed[..], bits].concat())
     });
     let packed = packed.map_or(0, |bytes| opened(&bytes));
     then(opened(input), packed)
@@ -97,13 +100,19 @@ fn block_seeds() -> Vec<Vec<u8>> {
         column(Form::Float, (0..40).map(|row| double(1.0 / f64::from(row + 3))).collect()),
     ];
     let whole = encode(&times, &columns).unwrap();
-    // The same as head and body, as `block` packs it.
-    let mut at = 2;
-    for _ in 0..2 {
-        at += whole[at..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    // The same as head, body and bits, as `block` packs it.
+    let (mut at, mut packed) = (2, 0);
+    for _ in 0..3 {
+        let length = whole[at..].iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+        let digits = whole[at..at + length].iter().rev();
+        packed = digits.fold(0, |number, digit| number << 7 | usize::from(digit & 0x7f));
+        at += length;
     }
-    let body = zstd::bulk::decompress(&whole[at..], 1 << 20).unwrap();
-    let unpacked = [&[5, 40, 0, 1][..], &body].concat();
+    let (body, bits) = whole[at..].split_at(packed);
+    let body = zstd::bulk::decompress(body, 1 << 20).unwrap();
+    let [few, many] = u16::try_from(bits.len()).unwrap().to_le_bytes();
+    let head = [5, 40, 0, 1, few, many];
+    let unpacked = [&head[..], &body, bits].concat();
     vec![whole, unpacked, encode(&[5], &[]).unwrap()]
 }
 

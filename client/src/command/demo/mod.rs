@@ -171,11 +171,11 @@ mod tests {
         let credential = dir.path().join("credential");
         let fake = Fake { samples_of: Some(dir.path().to_owned()), ..Fake::default() };
         let address = fake.serve_tls(&credential).await;
-        let ready = format!(r#"{{"grpc":"{address}","enrol":"127.0.0.1:2","pid":1}}"#);
+        let ready = format!(r#"{{"grpc":"{address}","enrol":"127.0.0.1:2","http":"127.0.0.1:3","pid":1}}"#);
         let aggregator = format!(
             r#"case $1 in
                 init) mkdir -p "$3" && cp -rp {} "$3/admin";;
-                run) trap 'exit 0' TERM; echo '{ready}' > "$9.new"; mv "$9.new" "$9"; read -r end;;
+                run) trap 'exit 0' TERM; shift 2; echo '{ready}' > "$9.new"; mv "$9.new" "$9"; read -r end;;
             esac"#,
             credential.display()
         );
@@ -205,8 +205,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_ready_file_that_cannot_be_read_is_named() {
-        // Ready files come after `--ready-file`, the ninth word; the program then waits to be stopped.
-        let ready = "case $1 in run) echo nonsense > \"$9\"; cat > /dev/null;; esac";
+        // Ready files come after `--ready-file`, the eleventh word; the program then waits to be stopped.
+        let ready = "case $1 in run) shift 2; echo nonsense > \"$9\"; cat > /dev/null;; esac";
         let (error, left) = failure(ready).await;
         assert!(error.starts_with("failed to read the ready file"), "{error}");
         assert!(!left);
