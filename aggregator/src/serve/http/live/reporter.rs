@@ -120,8 +120,12 @@ pub fn judged(feed: &Feed, before: &Snapshot, now: &Snapshot) {
     }
     for node in &now.nodes {
         let was = before.node(node.member.name.as_str()).map(|before| before.liveness);
-        // One that is up from the first look on is no news.
-        if was.unwrap_or(Liveness::Up) != node.liveness {
+        // At the first look one that is up is no news, and of one that was not heard yet there is none.
+        let is_news = match was {
+            Some(was) => was != node.liveness,
+            None => !matches!(node.liveness, Liveness::Up | Liveness::Unknown),
+        };
+        if is_news {
             fail(feed, node, now);
         }
     }
