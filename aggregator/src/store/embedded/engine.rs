@@ -119,12 +119,24 @@ impl Engine {
                 }
             }
         }
+        self.tell(&done);
         self.commits.send_modify(|commits| {
             commits.is_failing = done.is_err();
             let count = if done.is_ok() { &mut commits.done } else { &mut commits.failed };
             *count += 1;
         });
         done
+    }
+
+    /// Says when commits begin to fail and when they do no more, whoever makes them.
+    fn tell(&self, done: &Result<(), CommitError>) {
+        match (done, self.commits.borrow().is_failing) {
+            (Err(error), false) => {
+                tracing::error!(class = "failure", error = chain(error), "frames do not become durable");
+            }
+            (Ok(()), true) => tracing::info!("frames become durable again"),
+            _ => {}
+        }
     }
 
     /// What files lack comes again, perhaps to a process that takes it for another time: it must not be sealed.

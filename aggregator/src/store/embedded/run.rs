@@ -71,24 +71,10 @@ impl Over {
 }
 
 fn commit(store: &Embedded, engine: &Engine, over: &Over) {
-    let mut is_failing = false;
     while engine.log.wait() {
         engine.log.linger(COMMIT_EVERY, COMMIT_BYTES);
-        match engine.commit(&store.nodes) {
-            Ok(()) if is_failing => {
-                is_failing = false;
-                tracing::info!("frames become durable again");
-            }
-            Ok(()) => {}
-            Err(error) => {
-                if !is_failing {
-                    tracing::error!(class = "failure", error = chain(&error), "frames do not become durable");
-                }
-                is_failing = true;
-                if over.wait(PAUSE) {
-                    return;
-                }
-            }
+        if engine.commit(&store.nodes).is_err() && over.wait(PAUSE) {
+            return;
         }
     }
 }
