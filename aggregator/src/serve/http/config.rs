@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Names that callers may use in `Host`, without port, beside localhost, the address listened on and the hosts that
-    /// `init` was given. The first one stands in the links of `quorate web`.
+    /// `init` was given.
     pub hosts: Vec<String>,
     /// A certificate chain in PEM of your own; with it, TLS is spoken on loopback, too. Empty: the server's, off
     /// loopback only. A reload reads it again.

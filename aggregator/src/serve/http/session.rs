@@ -2,7 +2,7 @@
 //! ends them, and what is lost is a login.
 //!
 //! ```text
-//!   quorate web ─gRPC→ link (60 s, once) ─POST→ session (12 h) ─POST→ ticket (30 s, once) ─→ /ws
+//!   an RPC to come ───→ link (60 s, once) ─POST→ session (12 h) ─POST→ ticket (30 s, once) ─→ /ws
 //! ```
 //!
 //! A session is that person's: it ends when he is revoked, enrolled with another key, or lowered below its role.
